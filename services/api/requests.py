@@ -27,7 +27,7 @@ from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.events.instants import BEGINNING_US, END_US, to_micros, to_rfc3339
 from shared.log.port import Position, partition_of
 from shared.reading.cursors import decode_cursor, encode_cursor
-from shared.reading.defined_models import defined_models
+from shared.reading.defined_models import names_known
 from shared.reading.intervals import INTERVALS, TooManyPoints, bounded, divided, range_before, year_before
 from shared.reading.keyset import Ordering
 from shared.reading.limits import LIMIT_DEFAULT, LIMIT_MAX
@@ -361,7 +361,7 @@ async def _models(snapshot: Snapshot, named: Sequence[str]) -> Sequence[str]:
     """The models that a request may name; those that the workspace has defined are read only if it names one."""
     if all(name in MODELS for name in named):
         return tuple(MODELS)
-    return (*MODELS, *sorted(await defined_models(snapshot)))
+    return await names_known(snapshot)
 
 
 def _after(after: str | None, workspace: str, api: Api) -> Position | None:

@@ -257,7 +257,8 @@ class ContactsNamedAgain:
 class CatalogChanged:
     """Keys of assets, pages, links and utm values whose attribution windows were rewritten; `campaigns` are those that have other windows now.
 
-    `windows` say by which route which keys count for other campaigns now, and between which instants: route, key, from, to. `named` are keys
+    `windows` say by which route which keys count for other campaigns now, or for campaigns of another owner, and between which instants: route,
+    key, from, to. `named` are keys
     of assets and pages that are of another asset now, or of an asset of another type, network or kind of advertisement.
     """
 

@@ -1,20 +1,24 @@
-"""Makes the sums of credit by day, in steps, from the credited touches of the deals that were won on these days."""
+"""Makes the sums of credit by day, in steps, from the credited touches of the deals that were won on these days.
 
-from collections.abc import Sequence
-from typing import Any
+Those under models that the workspace has defined are made after all others, and from the beginning after each definition.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from shared.events.instants import BEGINNING_US
 from shared.projection.campaign_cells import WorkspaceRows
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, sums_of_spans, won_in_spans
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
+from shared.projection.defined_models import TOLD, defined_models, own_shares, told_by
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.pipeline import Context
 from shared.projection.site_list_versions import DECIDED_BY
-from shared.projection.sql import sql
+from shared.projection.spans import Span
+from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.projection.stages.entities.gather import as_read
 from shared.projection.won_campaigns import won_of_campaigns
-from shared.rules.referrer import ReferrerRules
+from shared.rules.models import Model
 
 DEALS_MAX = 100  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a batch may wait for
 STALE_MAX = 31  # days that a step adds up again
@@ -23,6 +27,7 @@ CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "de
 WON_CAMPAIGN_DAY_COLUMNS = (
     "ws", "campaign", "day", "currency", "deals", "amount_minor", "contacts", "minor", "earning", "refunded",
 )  # fmt: skip
+DEFINED_CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "minor")
 WON_DAY_COLUMNS = ("ws", "day", "currency", "deals", "without_journey", "amount_minor")
 SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 CLOSES = sql("""
@@ -33,25 +38,26 @@ DEALS_OF = sql("""
 SELECT u.n, (SELECT count(*) FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= u.from_us AND d.closed_us < u.to_us)
 FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORDER BY u.n
 """)
+PUBLISHED_TABLES = ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
 DROP_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day = ANY($2::int[])")
-    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
+    for table in (*PUBLISHED_TABLES, "defined_credit_day")
 ]
-DROP_FROM = [
-    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3")
-    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
-]
-DROP_ALL = [
-    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1")
-    for table in ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
-]
-KEEP = sql("""
-INSERT INTO {g}.credit_days_kept VALUES ($1, $2, $3, $4) ON CONFLICT (ws) DO UPDATE
-SET time_zone = excluded.time_zone, through_day = excluded.through_day, decided_by = excluded.decided_by
+DROP_FROM = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3") for table in PUBLISHED_TABLES]
+DROP_DEFINED_FROM = [sql("DELETE FROM {g}.defined_credit_day WHERE ws = $1 AND day >= $2 AND day < $3")]
+DROP_ALL = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1") for table in (*PUBLISHED_TABLES, "defined_credit_day")]
+KEEP = sql(f"""
+INSERT INTO {{g}}.credit_days_kept VALUES ($1, $2, $3, $4, {NO_DAY}, '') ON CONFLICT (ws) DO UPDATE
+SET time_zone = excluded.time_zone, through_day = excluded.through_day, decided_by = excluded.decided_by,
+    defined_through_day = least(credit_days_kept.defined_through_day, excluded.through_day)
 """)
+KEEP_DEFINED = sql("UPDATE {g}.credit_days_kept SET defined_through_day = $2 WHERE ws = $1")
+DEFINED_OTHERWISE = sql(
+    f"UPDATE {{g}}.credit_days_kept SET defined_through_day = {NO_DAY}, defined_by = $2 WHERE ws = $1"
+)
 WORK = f"""EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.credit_days_kept k WHERE k.ws = r.ws AND k.through_day = {EVERY_DAY} AND k.time_zone = c.time_zone
-            AND k.decided_by = '{DECIDED_BY}'))
+            AND k.decided_by = '{DECIDED_BY}' AND k.defined_through_day = {EVERY_DAY} AND k.defined_by = {told_by("r.ws")}))
     OR EXISTS (SELECT FROM {{g}}.stale_credit_day s WHERE s.ws = r.ws)"""
 """A condition: the sums of workspace `r` are incomplete or stale."""
 
@@ -63,12 +69,25 @@ async def make_sums(context: Context) -> bool:
         for statement in DROP_ALL:
             await context.connection.execute(statement, context.ws)
         await _keep(context, NO_DAY)
-        return await _make_next(context, NO_DAY)
-    return await _make_stale(context, kept["through_day"]) or await _make_next(context, kept["through_day"])
+        return await _make_next(context, NO_DAY, DROP_FROM, _make, _keep)
+    through_day, defined_through_day = kept["through_day"], kept["defined_through_day"]
+    told = await context.connection.fetchval(TOLD, context.ws)
+    if kept["defined_by"] != told:
+        await context.connection.execute(DEFINED_OTHERWISE, context.ws, told)
+        defined_through_day = NO_DAY
+    return (
+        await _make_stale(context, through_day)
+        or await _make_next(context, through_day, DROP_FROM, _make, _keep)
+        or await _make_next(context, defined_through_day, DROP_DEFINED_FROM, _make_defined, _keep_defined)
+    )
 
 
 async def _keep(context: Context, through_day: int) -> None:
     await context.connection.execute(KEEP, context.ws, context.settings.time_zone, through_day, DECIDED_BY)
+
+
+async def _keep_defined(context: Context, through_day: int) -> None:
+    await context.connection.execute(KEEP_DEFINED, context.ws, through_day)
 
 
 async def _make_stale(context: Context, through_day: int) -> bool:
@@ -87,11 +106,18 @@ async def _make_stale(context: Context, through_day: int) -> bool:
     for statement in DROP_DAYS:
         await connection.execute(statement, ws, stale[:taken])
     await _make(context, stale[:taken])
+    await _make_defined(context, stale[:taken])
     return True
 
 
-async def _make_next(context: Context, through_day: int) -> bool:
-    """Add up the next days that have no sums. False if all days have them."""
+async def _make_next(
+    context: Context, through_day: int, drop: Iterable[Statement], make: Callable[[Context, Sequence[int]], Awaitable[None]],
+    keep: Callable[[Context, int], Awaitable[None]],
+) -> bool:  # fmt: skip
+    """Add up the next days that have no sums, by `make`, and store by `keep` before which day there are sums now. False if all days have them.
+
+    The statements `drop` delete what is stored of days from one, inclusive, to another, exclusive.
+    """
     if through_day == EVERY_DAY:
         return False
     connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
@@ -104,10 +130,10 @@ async def _make_next(context: Context, through_day: int) -> bool:
         through = won_on.pop()
     else:
         through = won_on[0] + 1
-    for statement in DROP_FROM:
+    for statement in drop:
         await connection.execute(statement, ws, through_day, through)
-    await _make(context, won_on)
-    await _keep(context, through)
+    await make(context, won_on)
+    await keep(context, through)
     return True
 
 
@@ -116,7 +142,7 @@ def _spans(days: Days, some: Sequence[int]) -> list[Span]:
 
 
 async def _make(context: Context, some: Sequence[int]) -> None:
-    """Write the sums of some days that have none."""
+    """Write the sums of some days that have none, under published models."""
     if not some:
         return
     connection, ws = context.connection, context.ws
@@ -125,8 +151,11 @@ async def _make(context: Context, some: Sequence[int]) -> None:
     await connection.copy("won_day", WON_DAY_COLUMNS, won)
     if not won:
         return
-    referrers = as_read(await connection.fetchval(SETTINGS, ws)).referrers
-    await connection.copy("credit_day", CREDIT_DAY_COLUMNS, await _rows(context, store, some, spans, referrers))
+    rows = [
+        (ws, day, *group, one.currency, one.deals, one.contacts, one.paid, _of_all_models(context, one.minor))
+        for day, group, one in await _sums(context, some, MODEL_NAMES)
+    ]
+    await connection.copy("credit_day", CREDIT_DAY_COLUMNS, rows)
     won_for = [
         (ws, one.campaign, some[one.span], one.currency, one.deals, one.amount_minor, one.contacts,
          None if one.minor is None else _of_all_models(context, one.minor), one.earning, one.refunded)
@@ -143,28 +172,32 @@ def _of_all_models(context: Context, minor: Sequence[int | None]) -> list[int]:
     return [each for each in minor if each is not None]
 
 
-async def _rows(
-    context: Context, store: WorkspaceRows, some: Sequence[int], spans: Sequence[Span], referrers: ReferrerRules
-) -> list[tuple[Any, ...]]:
+async def _make_defined(context: Context, some: Sequence[int]) -> None:
+    """As `_make`, under the models that the workspace has defined, in the order of their names."""
+    store = WorkspaceRows(context.connection, context.ws)
+    if not some or not (models := await defined_models(store)):
+        return
+    rows = [
+        (context.ws, day, *group, one.currency, [minor or 0 for minor in one.minor])
+        for day, group, one in await _sums(context, some, sorted(models), [models[name] for name in sorted(models)]) if one.paid
+    ]  # fmt: skip
+    await context.connection.copy("defined_credit_day", DEFINED_CREDIT_DAY_COLUMNS, rows)
+
+
+async def _sums(
+    context: Context, some: Sequence[int], names: Sequence[str], defined: Sequence[Model] = ()
+) -> list[tuple[int, tuple[str, bytes | None, str | None], Sum]]:
+    """The sums of all groups of some days under models, those among them that the workspace has `defined`, in their order: the day, the group as
+    columns have it, and the sum.
+    """
+    store, spans = WorkspaceRows(context.connection, context.ws), _spans(days_of(context.settings.time_zone), some)
+    referrers = as_read(await context.connection.fetchval(SETTINGS, context.ws)).referrers
+    own = await own_shares(store, spans, defined, None) if defined else None
     rows = []
     for bys in TOGETHER:
-        for by, sums in (await sums_of_spans(store, spans, bys, MODEL_NAMES, None, referrers)).items():
+        for by, sums in (await sums_of_spans(store, spans, bys, names, None, referrers, own)).items():
             for one in sums:
-                group = one.group
-                name = None if group.name is None else group.name.encode()
-                reason = None if group.reason is None else str(group.reason)
-                rows.append(
-                    (
-                        context.ws,
-                        some[one.span],
-                        str(by),
-                        name,
-                        reason,
-                        one.currency,
-                        one.deals,
-                        one.contacts,
-                        one.paid,
-                        _of_all_models(context, one.minor),
-                    )
-                )
+                name, reason = one.group
+                group = str(by), None if name is None else name.encode(), None if reason is None else str(reason)
+                rows.append((some[one.span], group, one))
     return rows

@@ -6,14 +6,16 @@ share of a touch that counts for several campaigns is divided among them as `sha
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from shared.projection.campaign_cells import Rows
+from shared.projection.defined_models import OwnShares, as_arguments, own_table
 from shared.projection.key_lists import distinct_keys, united
+from shared.projection.spans import DEALS, IN_CURRENCY, SPANS, Span, columns_of
 from shared.projection.sql import Statement, sql
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, within
 from shared.recognition.referrers import site
@@ -27,14 +29,6 @@ from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup, na
 
 MODEL_NAMES = sorted(MODELS)
 """The published models, in the order of their shares in `deal_touch.shares_minor` and of the sums in `credit_day.minor`."""
-
-Owners = Mapping[str, str | None]
-"""The owner of each campaign, by its id; None if it has none."""
-
-NO_OWNERS: Owners = {}
-
-Span = tuple[int, int]
-"""From an instant, inclusive, to another, exclusive, in microseconds."""
 
 
 class Sum(NamedTuple):
@@ -69,10 +63,6 @@ class Won(NamedTuple):
 
 
 FEW_DEALS_MAX = 5_000  # up to so many deals, their touches are looked up; for more, it is faster to read all touches of the workspace
-
-SPANS = "unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY span(from_us, to_us, n)"
-DEALS = "JOIN {g}.deal d ON d.ws = $1 AND d.state = 'won' AND d.closed_us >= span.from_us AND d.closed_us < span.to_us"
-_IN_CURRENCY = "($4::text IS NULL OR d.currency = $4)"
 
 # Every deal won in the spans between $2 and $3, whatever its amount. One row a span and currency.
 WON = sql(f"""
@@ -142,9 +132,34 @@ _SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
 
 TOGETHER: Sequence[Sequence[GroupBy]] = (
     (GroupBy.CHANNEL, GroupBy.SOURCE, GroupBy.MEDIUM), (GroupBy.INTERACTION,), (GroupBy.ASSET,), (GroupBy.ASSET_TYPE,),
-    (GroupBy.UTM_CAMPAIGN,), (GroupBy.CAMPAIGN,),
+    (GroupBy.UTM_CAMPAIGN,), (GroupBy.CAMPAIGN, GroupBy.OWNER),
 )  # fmt: skip
 """Every `group_by` for which there are sums. Those in one tuple use the same columns, so one statement computes them all."""
+
+
+def _of_own(models: Sequence[str]) -> int:
+    """How many of some models are the workspace's own."""
+    return sum(model not in MODELS for model in models)
+
+
+def _columns(models: Sequence[str], published: str) -> list[str]:
+    """SQL for a touch's share under each model: of a published one `published`, with the name and the place among the published ones in it;
+    of the workspace's own ones the columns of `own`, in order.
+    """
+    out, own = [], 0
+    for model in models:
+        if model in MODELS:
+            out.append(published.format(model=model, place=MODEL_NAMES.index(model) + 1))
+        else:
+            out.append(f"own.minor_{own}")
+            own += 1
+    return out
+
+
+def _join_own(models: Sequence[str], touch: str) -> str:
+    """SQL that joins the shares of a touch under the workspace's own models, whose arguments begin with $5; nothing if there are none."""
+    own = _of_own(models)
+    return f"\nLEFT JOIN {own_table(5, own)} ON own.deal = {touch}.deal AND own.step = {touch}.step" if own else ""
 
 
 @lru_cache(maxsize=256)
@@ -160,13 +175,13 @@ def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement
         credited = "CROSS JOIN LATERAL (SELECT * FROM {g}.credit WHERE ws = $1 AND deal = d.deal OFFSET 0) cr"
         joins = joins.replace(_TOUCHES, _TOUCHES_LOOKED_UP)
     columns = ", ".join(f"{column} AS {name}" for name, column in said.items())
-    sums = ", ".join(f"sum((cr.shares_minor ->> '{model}')::bigint)" for model in models)
+    sums = ", ".join(f"sum({column})" for column in _columns(models, "(cr.shares_minor ->> '{model}')::bigint"))
     places = ", ".join(str(n) for n in range(1, len(said) + 3))
     return sql(f"""
 SELECT span.n, d.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
     {keys_of("cr.deal")} AS deals, {keys_of("cr.contact")} AS contacts
-FROM {SPANS} {DEALS} AND {_IN_CURRENCY}
-{credited}{joins}
+FROM {SPANS} {DEALS} AND {IN_CURRENCY}
+{credited}{_join_own(models, "cr")}{joins}
 GROUP BY {places}
 """)
 
@@ -174,10 +189,11 @@ GROUP BY {places}
 def parts_of_campaigns(models: Sequence[str]) -> str:
     """A WITH clause that defines `part`: the credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each).
 
-    One row per touch and campaign for which it counts (null: it counts for none), with the number `n` of the span, and the campaign's part of the share under
-    each model, `minor_0` and so on. All touches are read, so the windows are joined with them and not looked up.
+    One row a touch and campaign for which it counts (null: it counts for none), with the place `n` of the span, and the part of its share under
+    each model, `minor_0` and so on. All touches are read, so the windows are joined with them and not looked up. Arguments from $5 on are those of
+    the shares under the workspace's own models (`own_table`).
     """
-    columns = {f"minor_{n}": f"t.shares_minor[{MODEL_NAMES.index(model) + 1}]" for n, model in enumerate(models)}
+    columns = {f"minor_{n}": column for n, column in enumerate(_columns(models, "t.shares_minor[{place}]"))}
     parts = ", ".join(
         f"CASE WHEN s.campaigns IS NULL THEN e.{name} ELSE {split(f'e.{name}', 's.campaigns', 's.place')} END AS {name}"
         for name in columns
@@ -192,8 +208,8 @@ def parts_of_campaigns(models: Sequence[str]) -> str:
 WITH earning AS MATERIALIZED (
     SELECT span.n, d.currency, t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{name}" for name in KEY_COLUMN.values())},
         t.shares_minor IS NOT NULL AS paid, {", ".join(f"{column} AS {name}" for name, column in columns.items())}
-    FROM {SPANS} {DEALS} AND {_IN_CURRENCY}
-    CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t
+    FROM {SPANS} {DEALS} AND {IN_CURRENCY}
+    CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t{_join_own(models, "t")}
 ), counting_window AS MATERIALIZED (
     SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES})
 ), met AS MATERIALIZED (
@@ -219,7 +235,7 @@ def minor_of_parts(models: Sequence[str]) -> str:
 def _of_campaigns(models: tuple[str, ...]) -> Statement:
     """As `_of_touches`, by campaign: one row per span, currency and campaign. The row without a campaign has the touches that count for none."""
     return sql(f"""{parts_of_campaigns(models)}
-SELECT p.*, c.campaign_id FROM (
+SELECT p.*, c.campaign_id, c.owner FROM (
     SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, {minor_of_parts(models)} AS minor,
         {keys_of("deal")} AS deals, {keys_of("contact")} AS contacts
     FROM part GROUP BY n, currency, campaign) p
@@ -237,12 +253,13 @@ async def won_in_spans(store: Rows, spans: Sequence[Span]) -> list[Won]:
 
 async def sums_of_spans(
     store: Rows, spans: Sequence[Span], bys: Sequence[GroupBy], models: Sequence[str], currency: str | None,
-    referrers: ReferrerRules, owners: Owners = NO_OWNERS,
+    referrers: ReferrerRules, own: OwnShares | None = None,
 ) -> dict[GroupBy, list[Sum]]:  # fmt: skip
-    """What groups of touches earned of the deals won in spans of time, in a currency (None: in each), under published models.
+    """What the touches of the deals won in spans of time, in a currency (None: in each), earned under models.
 
-    `bys` are some of one tuple of `TOGETHER`, or only the owner. `referrers` are those of the workspace's settings. `owners` are
-    those of all campaigns by id; only sums by owner need them. Each group occurs once for a span and currency.
+    `own` has the shares of all of these touches under those of the models that are the workspace's own, in the order of `models`; None: none is.
+    `bys` are some that stand beside each other in `TOGETHER`; `referrers` are those of the workspace's settings. No group stands twice for a
+    span and currency.
     """
     by_campaign = bys[0] in BY_CAMPAIGNS
     if by_campaign:
@@ -251,8 +268,9 @@ async def sums_of_spans(
         deals = (await store.fetch(FEW, *columns_of(spans), FEW_DEALS_MAX + 1))[0]["deals"]
         statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX)
     found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
-    for row in await store.fetch(statement, *columns_of(spans), currency):
-        for by, group in _groups(bys, row, referrers, owners):
+    shares = () if own is None else as_arguments(own)
+    for row in await store.fetch(statement, *columns_of(spans), currency, *shares):
+        for by, group in _groups(bys, row, referrers):
             found[by][row["n"] - 1, group, row["currency"]].add(row)
     return {
         by: [
@@ -260,11 +278,6 @@ async def sums_of_spans(
             for place, one in of.items()
         ] for by, of in found.items()
     }  # fmt: skip
-
-
-def columns_of(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
-    """Spans as arguments of statements: the begins, and the ends."""
-    return [from_us for from_us, _ in spans], [to_us for _, to_us in spans]
 
 
 def whole(minor: Decimal | None) -> int | None:
@@ -293,15 +306,17 @@ class _Adding:
         self.minor = minor
 
 
-def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules, owners: Owners) -> list[tuple[GroupBy, Group]]:
-    """The groups of touches with the values of a row."""
+def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules) -> list[tuple[GroupBy, Group]]:
+    """The groups of touches that say this."""
     match bys[0]:
-        case GroupBy.OWNER if said["campaign_id"] is not None:
-            return [(GroupBy.OWNER, named_group(owners.get(said["campaign_id"]), NoGroup.NO_OWNER))]
-        case GroupBy.OWNER:
-            return [(GroupBy.OWNER, Group(None, NoGroup.NO_CAMPAIGN))]
-        case GroupBy.CAMPAIGN:
-            return [(GroupBy.CAMPAIGN, named_group(said["campaign_id"], NoGroup.NO_CAMPAIGN))]
+        case GroupBy.CAMPAIGN | GroupBy.OWNER if said["campaign_id"] is None:
+            return [(by, Group(None, NoGroup.NO_CAMPAIGN)) for by in bys]
+        case GroupBy.CAMPAIGN | GroupBy.OWNER:
+            named = {
+                GroupBy.CAMPAIGN: Group(said["campaign_id"]),
+                GroupBy.OWNER: named_group(said["owner"], NoGroup.NO_OWNER),
+            }
+            return [(by, named[by]) for by in bys]
         case GroupBy.INTERACTION:
             return [(GroupBy.INTERACTION, Group(TouchType(said["type"]).wire))]
         case GroupBy.ASSET:

@@ -6,16 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from shared.projection.campaign_cells import Rows
-from shared.projection.credit_sums import (
-    DEALS,
-    SPANS,
-    Span,
-    columns_of,
-    keys_of,
-    minor_of_parts,
-    parts_of_campaigns,
-    whole,
-)
+from shared.projection.credit_sums import keys_of, minor_of_parts, parts_of_campaigns, whole
+from shared.projection.spans import DEALS, SPANS, Span, columns_of
 from shared.projection.sql import Statement, sql, sql_numbers
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, within
 from shared.rules.influence import REVENUE_TOUCHES

@@ -1,18 +1,20 @@
 """Do sums of credit say what the credited touches say? Both are read in one snapshot, for `verify` and for tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER
 from shared.projection.days import days_of
+from shared.projection.defined_models import defined_models
 from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.reading.campaign_deals import DealNumbers, deal_numbers_of_parts
-from shared.reading.credit_sums import Earned, Parts, earned_by_group, parts_of, won_deals
+from shared.reading.credit_sums import Earned, Parts, all_of_touches, earned_by_group, parts_of, won_deals
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules.models import MODELS, Model
 
 SOME_CLOSES = sql("""
 SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' ORDER BY random() LIMIT $2
@@ -39,15 +41,19 @@ class EarnedOtherwise:
 
 async def earned_otherwise(snapshot: Snapshot, edges_us: Sequence[int]) -> list[EarnedOtherwise]:
     """Where sums and touches differ, between each two of some instants, which are in order. Nothing where there are no sums."""
+    own = await defined_models(snapshot)
     out = []
     for from_us, to_us in pairwise(edges_us):
-        parts = await parts_of(snapshot, TimeRange(from_us, to_us))
+        span = TimeRange(from_us, to_us)
+        parts = await parts_of(snapshot, span)
         if parts.first == parts.last:
             continue
-        span = TimeRange(from_us, to_us)
-        by_sums = await _said(snapshot, parts) | await _said_of_campaigns(snapshot, span, by_touches=False)
-        raw = Parts(0, 0, (), [(from_us, to_us)])
-        by_touches = await _said(snapshot, raw) | await _said_of_campaigns(snapshot, span, by_touches=True)
+        raw = all_of_touches(span)
+        by_sums = await _said(snapshot, parts, MODELS) | await _said_of_campaigns(snapshot, span, by_touches=False)
+        by_touches = await _said(snapshot, raw, MODELS) | await _said_of_campaigns(snapshot, span, by_touches=True)
+        if own and (parts := await parts_of(snapshot, span, defined=True)).first < parts.last:
+            by_sums = _both(by_sums, await _said(snapshot, parts, own))
+            by_touches = _both(by_touches, await _said(snapshot, raw, own))
         out += [
             EarnedOtherwise(snapshot.workspace, group, from_us, to_us, by_sums.get(group), by_touches.get(group))
             for group in sorted(by_sums.keys() | by_touches.keys())
@@ -71,13 +77,18 @@ async def earned_otherwise_on_some_days(snapshot: Snapshot, days_max: int) -> li
     ]
 
 
-async def _said(snapshot: Snapshot, parts: Parts) -> Said:
+def _both(one: Said, other: Said) -> Said:
+    """What both say of each range."""
+    return {group: f"{one.get(group)}; {other.get(group)}" for group in one.keys() | other.keys()}
+
+
+async def _said(snapshot: Snapshot, parts: Parts, models: Mapping[str, Model]) -> Said:
     said = {
         f"won, {currency}": f"{won.deals:,} deals, {won.without_journey:,} without a journey, amount {won.amount_minor}"
         for currency, won in (await won_deals(snapshot, parts)).items()
     }
     for by in (by for bys in TOGETHER for by in bys):
-        for (group, currency), one in (await earned_by_group(snapshot, parts, by, MODEL_NAMES, None)).items():
+        for (group, currency), one in (await earned_by_group(snapshot, parts, by, models, None)).items():
             said[f"{by} {group.name!r}, {group.reason}, {currency}"] = _in_words(one)
     return said
 

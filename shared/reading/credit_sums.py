@@ -1,25 +1,29 @@
 """What did groups of touches earn of the deals won in a range? Of whole days it is read from stored sums, of the rest from the touches.
 
+Under the workspace's own models there are such sums, too, but later: after a definition they are made from the beginning.
+
 The rest are the parts of days at both ends of the range, days whose sums are to be made again (`stale_credit_day`), and days that have none
 yet. A deal is won on one day, so numbers of deals are added up; contacts are united.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import renamed_of
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Span, sums_of_spans, won_in_spans
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
+from shared.projection.defined_models import TOLD, defined_models, own_shares
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.site_list_versions import DECIDED_BY
+from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
-from shared.reading.groups import owners_of_campaigns
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules.models import MODELS, Model
 from shared.rules.report_groups import Group, GroupBy, NoGroup
 
 STALE = sql("SELECT day FROM {g}.stale_credit_day WHERE ws = $1 AND day >= $2 AND day < $3 ORDER BY day")
@@ -30,6 +34,9 @@ WON = sql(f"""
 SELECT currency, sum(deals)::bigint AS deals, sum(without_journey)::bigint AS without_journey, sum(amount_minor) AS amount_minor
 FROM {{g}}.won_day WHERE {_DAYS} GROUP BY 1
 """)
+
+
+_OF_GROUPS = f"{_DAYS} AND group_by = $5 AND ($6::text IS NULL OR currency = $6) GROUP BY 1, 2, 3"
 
 
 @dataclass
@@ -77,8 +84,8 @@ def all_of_touches(span: TimeRange) -> Parts:
     return Parts(0, 0, (), [(span.from_us, span.to_us)])
 
 
-async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
-    """What of a range is read from sums, and what from the touches."""
+async def parts_of(snapshot: Snapshot, span: TimeRange, *, defined: bool = False) -> Parts:
+    """What of a range is read from sums, and what from the touches. `defined`: sums under the workspace's own models are needed."""
     kept = await snapshot.fetchrow(KEPT)
     raw = all_of_touches(span)
     if kept is None or kept["decided_by"] != DECIDED_BY or kept["through_day"] == NO_DAY:
@@ -86,6 +93,9 @@ async def parts_of(snapshot: Snapshot, span: TimeRange) -> Parts:
     days = days_of(kept["time_zone"])
     first = first_whole(days, span.from_us)
     last = kept["through_day"]
+    if defined:
+        told = (await snapshot.fetchrow(TOLD))["told"]
+        last = min(last, kept["defined_through_day"] if kept["defined_by"] == told else NO_DAY)
     if span.to_us != END_US:
         last = min(last, days.day_of(span.to_us))
     if first >= last:
@@ -115,38 +125,62 @@ async def won_deals(snapshot: Snapshot, parts: Parts) -> dict[str, WonDeals]:
 @lru_cache(maxsize=64)
 def _of_sums(models: tuple[str, ...]) -> Statement:
     """The sums of groups $5 of some days, in the currency $6 (null: in each)."""
-    sums = ", ".join(f"sum(minor[{MODEL_NAMES.index(model) + 1}])" for model in models)
     return sql(f"""
 SELECT name, reason, currency, sum(deals)::bigint AS deals, string_agg(contacts, ''::bytea) AS contacts, bool_or(paid) AS paid,
-    ARRAY[{sums}] AS minor
-FROM {{g}}.credit_day WHERE {_DAYS} AND group_by = $5 AND ($6::text IS NULL OR currency = $6) GROUP BY 1, 2, 3
+    {_minor([MODEL_NAMES.index(model) + 1 for model in models])}
+FROM {{g}}.credit_day WHERE {_OF_GROUPS}
 """)
 
 
-async def earned_by_group(
-    snapshot: Snapshot, parts: Parts, by: GroupBy, models: Sequence[str], currency: str | None
-) -> dict[tuple[Group, str], Earned]:
-    """What groups of touches earned of the deals won in a range under published models, by group and currency (None: in each).
+@lru_cache(maxsize=64)
+def _of_defined_sums(places: tuple[int, ...]) -> Statement:
+    """As `_of_sums`, under the workspace's own models at some places, from 1, in the order of their names."""
+    return sql(f"SELECT name, reason, currency, {_minor(places)} FROM {{g}}.defined_credit_day WHERE {_OF_GROUPS}")
 
-    Groups without a touch in a journey are absent. Of owners there are no sums, because a campaign may get another one: all is read from the
-    touches. Raises `WrongShape` if the store lacks a model.
+
+def _minor(places: Sequence[int]) -> str:
+    """SQL for the sums of `minor` at some places, as an array."""
+    return f"ARRAY[{', '.join(f'sum(minor[{place}])' for place in places)}]::numeric[] AS minor"
+
+
+async def earned_by_group(
+    snapshot: Snapshot, parts: Parts, by: GroupBy, models: Mapping[str, Model], currency: str | None
+) -> dict[tuple[Group, str], Earned]:
+    """What groups of touches earned of the deals won in a range under models, by group and currency (None: in each).
+
+    Groups without a touch in a journey are absent. `parts` must be those of `defined` sums if one of the models is the workspace's own.
+    Raises `WrongShape` if the store lacks a model.
     """
-    if missing := [model for model in models if model not in MODEL_NAMES]:
-        raise WrongShape(lacks_model(snapshot.generation, missing[0]))
+    published = [name for name in models if name in MODELS]
+    own = [name for name in models if name not in MODELS]
     out: dict[tuple[Group, str], Earned] = defaultdict(Earned)
     if parts.first < parts.last:
         renamed = await renamed_of(snapshot)
         asked = parts.first, parts.last, list(parts.stale), str(by), currency
-        for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(_of_sums(tuple(models)), *asked):
-            group = Group(None if name is None else name.decode(), None if reason is None else NoGroup(reason))
-            _add(snapshot, out[group, each], models, deals, renamed(contacts), minor, paid=paid)
+        for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(
+            _of_sums(tuple(published)), *asked
+        ):
+            _add(snapshot, out[_group(name, reason), each], published, deals, renamed(contacts), minor, paid=paid)
+        if own:
+            places = sorted(await defined_models(snapshot))
+            statement = _of_defined_sums(tuple(places.index(name) + 1 for name in own))
+            for name, reason, each, minor in await snapshot.fetch(statement, *asked):
+                _add_minor(snapshot, out[_group(name, reason), each], own, minor)
     if parts.spans:
-        bys = next((bys for bys in TOGETHER if by in bys), (by,))
-        owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
-        sums = await sums_of_spans(snapshot, parts.spans, bys, models, currency, snapshot.settings.referrers, owners)
+        bys = next(bys for bys in TOGETHER if by in bys)
+        referrers = snapshot.settings.referrers
+        shares = await own_shares(snapshot, parts.spans, [models[name] for name in own], currency) if own else None
+        sums = await sums_of_spans(snapshot, parts.spans, bys, list(models), currency, referrers, shares)
         for one in sums[by]:
-            _add(snapshot, out[one.group, one.currency], models, one.deals, one.contacts, one.minor, paid=one.paid)
+            _add(
+                snapshot, out[one.group, one.currency], list(models), one.deals, one.contacts, one.minor, paid=one.paid
+            )
     return dict(out)
+
+
+def _group(name: bytes | None, reason: str | None) -> Group:
+    """A group, of its columns."""
+    return Group(None if name is None else name.decode(), None if reason is None else NoGroup(reason))
 
 
 def _add(
@@ -156,6 +190,10 @@ def _add(
     one.deals += deals
     one.contacts.append(contacts)
     one.paid |= paid
+    _add_minor(snapshot, one, models, minor)
+
+
+def _add_minor(snapshot: Snapshot, one: Earned, models: Sequence[str], minor: Sequence[int | None]) -> None:
     for model, more in zip(models, minor, strict=True):
         if more is None:
             raise WrongShape(lacks_model(snapshot.generation, model))

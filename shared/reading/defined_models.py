@@ -1,27 +1,17 @@
-"""Which models has a workspace defined itself, and what does each touch of a won deal earn under one?
+"""Which models does a read name, and what does each touch of some won deals earn under those that the workspace has defined?
 
-Their shares are worked out when they are read: the store holds those of the published models alone.
+The rows of deals hold the shares under the published models alone.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.events.codec import decode_event
-from shared.events.registry import name_of
-from shared.events.types import ModelDefined
-from shared.projection.rows import SETTINGS_SUBJECT
+from shared.projection.defined_models import defined_models, shares_of_journey
 from shared.projection.sql import sql
 from shared.reading.snapshot import NotFound, Snapshot
-from shared.rules import exact
-from shared.rules.model_defined import Definition, definitions, parts_within_lookback
 from shared.rules.models import MODELS, Model, Role
-from shared.rules.order import Order
 
-DEFINED = sql(f"""
-SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event
-WHERE ws = $1 AND subject = {SETTINGS_SUBJECT} AND type = '{name_of(ModelDefined)}' AND live
-""")
 JOURNEYS = sql("""
 SELECT cr.deal, cr.event_id, cr.occurred_at_us, cr.roles, d.amount_minor, d.closed_us
 FROM {g}.credit cr JOIN {g}.deal d ON d.ws = $1 AND d.deal = cr.deal
@@ -29,19 +19,9 @@ WHERE cr.ws = $1 AND cr.deal = ANY($2::bigint[]) ORDER BY cr.deal, cr.step
 """)
 
 
-async def defined_models(snapshot: Snapshot) -> dict[str, Model]:
-    """The models that the workspace has defined, by name (rule **models**)."""
-    defined = []
-    for row in await snapshot.fetch(DEFINED):
-        event = decode_event(row["body"])
-        assert isinstance(event, ModelDefined)
-        defined.append(
-            Definition(
-                Order(row["occurred_at_us"], row["event_id"]), event.model,
-                {role: str(weight) for role, weight in event.weights.items()}, event.half_life_days, event.lookback_days,
-            )
-        )  # fmt: skip
-    return definitions(defined)
+async def names_known(snapshot: Snapshot) -> list[str]:
+    """The names of all models: the published ones, and then those that the workspace has defined."""
+    return [*MODELS, *sorted(await defined_models(snapshot))]
 
 
 async def models_named(snapshot: Snapshot, names: Sequence[str]) -> dict[str, Model]:
@@ -61,8 +41,8 @@ def found_roles(touches: Sequence[Any]) -> dict[Role, int]:
 
 def shares_minor(model: Model, touches: Sequence[Any], amount_minor: int, closed_us: int) -> list[int]:
     """What each touch of a journey earns under a model, in minor units; all is 0 if no touch is within the model's lookback."""
-    parts = parts_within_lookback(model, found_roles(touches), [closed_us - t["occurred_at_us"] for t in touches])
-    return [0] * len(touches) if parts is None else exact.shares(amount_minor, parts)
+    ages_us = [closed_us - touch["occurred_at_us"] for touch in touches]
+    return shares_of_journey(model, found_roles(touches), amount_minor, ages_us)
 
 
 async def add_defined(snapshot: Snapshot, rows: Sequence[Any], names: Sequence[str]) -> None:

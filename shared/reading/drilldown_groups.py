@@ -16,6 +16,7 @@ from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
 from shared.reading.defined_models import add_defined
 from shared.reading.described_touches import named_contacts
+from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.keyset import Ordering, key_arguments, looked_through, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.reports import (
@@ -24,17 +25,16 @@ from shared.reading.reports import (
     Of,
     Question,
     credit_text,
-    credited,
     credited_of_created,
     groups_of,
 )
-from shared.reading.shares import share_under
+from shared.reading.shares import share_under, shares_by_model
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.created import ONE
 from shared.rules.deal import State
 from shared.rules.exact import split
-from shared.rules.report_groups import Group, NoGroup
+from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup
 
 DEAL_ORDER = {Of.REVENUE: DEAL_ORDERS["-closed_at"], Of.DEALS: Ordering((("d.created_us", "bigint"), ("d.deal_id", "text")), descending=True)}  # fmt: skip
 """The latest close first; of deals created, the latest creation."""
@@ -72,6 +72,12 @@ _CONTACTS_WITHIN = {
 }
 """The same of a range with a bound: the contacts of its deals are found first (OFFSET 0), for most contacts may have no deal in it."""
 
+CREDITED = sql("""
+SELECT cr.deal, cr.contact, cr.person, cr.occurred_at_us, cr.event_id, cr.type, cr.asset_id, cr.asset_or_page_key, cr.shares_minor,
+    d.currency
+FROM {g}.deal d JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
+WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
+""")  # the touches of the journeys of the deals won in a span
 # The touches of contacts ($4) in the journeys of the deals won in a span.
 CREDITED_OF_CONTACTS = sql("""
 SELECT cr.deal, cr.contact, cr.person, cr.occurred_at_us, cr.event_id, cr.type, cr.asset_id, cr.asset_or_page_key, cr.via, cr.utm,
@@ -185,7 +191,7 @@ async def _shares(
     closes = [deal["closed_us"] for deal in deals]
     model, span = asked.models[0], TimeRange(min(closes), max(closes) + 1)
     left = {deal: amount for deal, amount in amounts.items() if amount is not None}
-    touches = [one for one in await credited(snapshot, span, asked) if one.subject in amounts]
+    touches = [one for one in await _credited(snapshot, span, asked) if one.subject in amounts]
     for one in touches:
         if one.subject in left:
             left[one.subject] -= one.units.get(model, 0)
@@ -194,6 +200,39 @@ async def _shares(
         without = {deal["deal"] for deal in deals if not deal["journey"]}
         earned = {deal: left.get(deal, 0) for deal in without | {deal for deal, rest in left.items() if rest}}
     return {deal: None if amounts[deal] is None else minor for deal, minor in earned.items()}
+
+
+async def _credited(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    """Every touch in the journey of a deal won in the range, with what it earned; in every currency, whichever is asked for.
+
+    Raises as `attribution_report`.
+    """
+    return await (_by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches)(snapshot, span, asked)
+
+
+async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    owners = await owners_of_campaigns(snapshot) if asked.by is GroupBy.OWNER else {}
+    by_model = await shares_by_model(snapshot, span, asked.models)
+    out = []
+    for same in zip(*by_model.values(), strict=True):
+        one = same[0]
+        groups = groups_of_campaigns(asked.by, [campaign for campaign, _ in one.parts], owners)
+        earned = {model: share.share_minor for model, share in zip(by_model, same, strict=True)}
+        out.append(Credited(one.deal, one.contact, one.currency, groups, earned if one.has_amount else {}))
+    return out
+
+
+async def _by_touches(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
+    rows = await snapshot.fetch(CREDITED, span.from_us, span.to_us)
+    await add_defined(snapshot, rows, asked.models)
+    groups = await groups_of_touches(snapshot, asked.by, rows)
+    return [
+        Credited(
+            row["deal"], row["contact"], row["currency"], [group],
+            {} if row["shares_minor"] is None
+            else {model: share_under(snapshot, row["shares_minor"], model) for model in asked.models},
+        ) for row, group in zip(rows, groups, strict=True)
+    ]  # fmt: skip
 
 
 async def _brought(

@@ -11,11 +11,10 @@ from shared.events.money import to_amount
 from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.created_credit import Created, created_contacts, created_deals
-from shared.reading.credit_sums import all_of_touches, earned_by_group, parts_of, won_deals
-from shared.reading.defined_models import add_defined, models_named
+from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
+from shared.reading.defined_models import models_named
 from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.overview import money_by_currency
-from shared.reading.shares import share_under, shares_by_model
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touches import counting, window_statuses
@@ -30,16 +29,6 @@ ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
 TOUCHES_AT_ONCE = 5_000  # whose campaigns are asked for together
 
-WON = sql("""
-SELECT d.deal, d.amount_minor, d.currency, EXISTS (SELECT FROM {g}.credit c WHERE c.ws = $1 AND c.deal = d.deal) AS journey
-FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
-""")  # every deal won in a span, whatever its amount
-CREDITED = sql("""
-SELECT cr.deal, cr.contact, cr.person, cr.occurred_at_us, cr.event_id, cr.type, cr.asset_id, cr.asset_or_page_key, cr.shares_minor,
-    d.currency
-FROM {g}.deal d JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal
-WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= $2 AND d.closed_us < $3
-""")  # the touches of the journeys of the deals won in a span
 CAMPAIGN_NAMES = sql("SELECT campaign_id AS id, name FROM {g}.campaign WHERE ws = $1")
 ASSET_NAMES = sql("SELECT asset_id AS id, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
 DEAL_IN = sql("SELECT 1 FROM {g}.deal WHERE ws = $1 AND currency = $2 LIMIT 1")
@@ -140,39 +129,13 @@ async def attribution_report(snapshot: Snapshot, span: TimeRange, asked: Questio
 
 
 async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
-    """Share out the revenue of the deals won in the range."""
-    if all(model in MODELS for model in asked.models):
-        return await _of_sums(snapshot, span, asked)
+    """Share out the revenue of the deals won in the range. What no group has earned is of deals without a journey, or without one within the
+    lookback of the model.
+    """
     report = Report()
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
-    left: dict[tuple[int, str], dict[str, int]] = {}  # what no touch has earned yet, by deal and currency, and by model
-    for deal in await snapshot.fetch(WON, span.from_us, span.to_us):
-        if asked.currency not in (deal["currency"], ALL_CURRENCIES):
-            report.others[deal["currency"]] += deal["amount_minor"] or 0
-            continue
-        report.subjects += 1
-        if not deal["journey"]:
-            without.subjects.add(deal["deal"])
-        if (amount := deal["amount_minor"]) is not None:
-            report.total[deal["currency"]] += amount
-            left[deal["deal"], deal["currency"]] = dict.fromkeys(asked.models, amount)
-    for one in await credited(snapshot, span, asked):
-        if asked.currency in (one.currency, ALL_CURRENCIES):
-            report.add(one)
-            for model, earned in one.units.items():
-                left[one.subject, one.currency][model] -= earned
-    for (_, currency), by_model in left.items():
-        for model, rest in by_model.items():
-            if rest:  # no journey, or none within the lookback of the model
-                without.earned[model][currency] += rest
-    return report
-
-
-async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:
-    """As `_of_revenue`, under published models, of sums: what no group has earned is of deals without a journey."""
-    report = Report()
-    without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
-    parts = await parts_of(snapshot, span)
+    models = await models_named(snapshot, asked.models)
+    parts = await parts_of(snapshot, span, defined=not models.keys() <= MODELS.keys())
     for currency, won in (await won_deals(snapshot, parts)).items():
         if asked.currency not in (currency, ALL_CURRENCIES):
             report.others[currency] = won.amount_minor or 0
@@ -183,8 +146,7 @@ async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Repo
             report.total[currency] = won.amount_minor
     rest = {model: dict(report.total) for model in asked.models}
     one_currency = None if asked.currency == ALL_CURRENCIES else asked.currency
-    read = all_of_touches(span) if asked.by is GroupBy.OWNER else parts
-    for (group, currency), one in (await earned_by_group(snapshot, read, asked.by, asked.models, one_currency)).items():
+    for (group, currency), one in (await earned_by_group(snapshot, parts, asked.by, models, one_currency)).items():
         row = report.rows[group]
         row.deals += one.deals
         row.contact_lists += one.contacts
@@ -197,39 +159,6 @@ async def _of_sums(snapshot: Snapshot, span: TimeRange, asked: Question) -> Repo
             if minor:
                 without.earned[model][currency] = minor
     return report
-
-
-async def credited(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
-    """Every touch in the journey of a deal won in the range, with what it earned; in every currency, whichever is asked for.
-
-    Raises as `attribution_report`.
-    """
-    return await (_by_campaigns if asked.by in BY_CAMPAIGNS else _by_touches)(snapshot, span, asked)
-
-
-async def _by_campaigns(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
-    owners = await owners_of_campaigns(snapshot) if asked.by is GroupBy.OWNER else {}
-    by_model = await shares_by_model(snapshot, span, asked.models)
-    out = []
-    for same in zip(*by_model.values(), strict=True):
-        one = same[0]
-        groups = groups_of_campaigns(asked.by, [campaign for campaign, _ in one.parts], owners)
-        earned = {model: share.share_minor for model, share in zip(by_model, same, strict=True)}
-        out.append(Credited(one.deal, one.contact, one.currency, groups, earned if one.has_amount else {}))
-    return out
-
-
-async def _by_touches(snapshot: Snapshot, span: TimeRange, asked: Question) -> list[Credited]:
-    rows = await snapshot.fetch(CREDITED, span.from_us, span.to_us)
-    await add_defined(snapshot, rows, asked.models)
-    groups = await groups_of_touches(snapshot, asked.by, rows)
-    return [
-        Credited(
-            row["deal"], row["contact"], row["currency"], [group],
-            {} if row["shares_minor"] is None
-            else {model: share_under(snapshot, row["shares_minor"], model) for model in asked.models},
-        ) for row, group in zip(rows, groups, strict=True)
-    ]  # fmt: skip
 
 
 async def _of_created(snapshot: Snapshot, span: TimeRange, asked: Question) -> Report:

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from shared.events.instants import DAY_US
 from shared.projection.campaign_cells import renamed_of
-from shared.projection.credit_sums import MODEL_NAMES, Span
+from shared.projection.credit_sums import MODEL_NAMES
 from shared.projection.days import divided_days, first_whole
+from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.won_campaigns import won_of_campaigns
 from shared.reading.credit_sums import Parts, parts_of

@@ -25,6 +25,7 @@ from tests.conftest import new_workspace
 from tests.properties.worlds import (
     ASSETS,
     BASE,
+    OWN_MODELS,
     SETTINGS,
     SOCIAL_POSTS_MAX,
     Cast,
@@ -71,10 +72,15 @@ def history(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
 
 def change(rng: random.Random, cast: Cast, n: int, events: list[dict[str, Any]]) -> dict[str, Any]:
     """Anything that may come then."""
-    make = rng.choices([touch, catalog, person, deal, configured, None], [6, 8, 3, 3, 2, 4])[0]
+    make = rng.choices([touch, catalog, person, deal, configured, model, None], [6, 8, 3, 3, 2, 3, 4])[0]
     taken_back = {"type": "event_retracted", "event_id": rng.choice(events)["id"]}
     result = taken_back if make is None else make(rng, cast)
     return result | {"id": f"c{n}", "occurred_at": rng.choice(["2024-03-01T11:30:00Z", instant(rng, cast)])}
+
+
+def model(rng: random.Random, cast: Cast) -> dict[str, Any]:
+    """A definition of a model of the workspace's own."""
+    return {"type": "model_defined"} | rng.choice(OWN_MODELS)
 
 
 def edges(rng: random.Random) -> list[int]:

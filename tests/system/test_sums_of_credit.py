@@ -7,13 +7,16 @@ from typing import Any, TypeVar
 import pytest
 
 from services.replay.verify import Comparison
+from shared.projection.credit_days import make_sums
 from shared.projection.digesting import Digester
+from shared.projection.pipeline import Context
 from shared.projection.projector import workspace_number
 from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.sql import Connection
 from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import earned_otherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot
+from shared.rules.settings import Settings
 from tests.conftest import Workspace
 
 T = TypeVar("T")
@@ -43,6 +46,15 @@ def sale(deal: str, closed_at: str, amount: str = "100.00", **more: Any) -> list
     ]
 
 
+async def step(workspace: Workspace) -> None:
+    """Let the background make one step of sums of credit."""
+    running = workspace.running
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        assert await make_sums(Context(connection, ws, Settings()))
+
+
 async def keep(workspace: Workspace) -> Any:
     """Make all that the background makes; answers what is kept of the workspace's sums."""
     running = workspace.running
@@ -58,12 +70,14 @@ async def keep(workspace: Workspace) -> Any:
         return await raw.fetchrow(f"SELECT * FROM {g}.credit_days_kept WHERE ws = $1", ws)
 
 
-async def report(workspace: Workspace, by: str, asked: str = "") -> dict[str, tuple[int, int, str]]:
-    """Deals, contacts and revenue of each group that has any, under the linear model."""
-    answer = (await workspace.get(f"/v1/reports/attribution?model=linear&currency=EUR&group_by={by}{asked}")).json()
+async def report(
+    workspace: Workspace, by: str, asked: str = "", model: str = "linear"
+) -> dict[str, tuple[int, int, str]]:
+    """Deals, contacts and revenue of each group that has any, under a model."""
+    answer = (await workspace.get(f"/v1/reports/attribution?model={model}&currency=EUR&group_by={by}{asked}")).json()
     return {
-        row["group"] or row["reason"]: (row["deals"], row["contacts"], row["revenue"]["linear"])
-        for row in answer["rows"] if row["deals"] or row["revenue"]["linear"] != "0.00"
+        row["group"] or row["reason"]: (row["deals"], row["contacts"], row["revenue"][model])
+        for row in answer["rows"] if row["deals"] or row["revenue"][model] != "0.00"
     }  # fmt: skip
 
 
@@ -83,9 +97,11 @@ async def same_before_and_after(
     return at_once
 
 
-async def sums_after(workspace: Workspace, by: str, *events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+async def sums_after(
+    workspace: Workspace, by: str, *events: dict[str, Any], model: str = "linear"
+) -> dict[str, tuple[int, int, str]]:
     """The report after some events."""
-    return await same_before_and_after(workspace, events, lambda asked: report(workspace, by, asked))
+    return await same_before_and_after(workspace, events, lambda asked: report(workspace, by, asked, model))
 
 
 def test_pages_of_the_deals_behind_a_row_are_all_of_them_the_latest_close_first(
@@ -119,18 +135,139 @@ def test_pages_of_the_deals_behind_a_row_are_all_of_them_the_latest_close_first(
 SOLD = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z"), *sale("d", "2024-03-02T12:00:00Z")]
 
 
+OWNED = [{"type": "campaign_updated", "campaign_id": "c", "owner": "ola", "occurred_at": BEGUN}]
+
+
+def defined(at: str = BEGUN, **weights: str) -> dict[str, Any]:
+    """A definition of the model `board`; `id` is its weights."""
+    of = {"model": "board", "weights": weights, "occurred_at": at, "id": f"board {weights}"}
+    return {"type": "model_defined", **of}
+
+
+async def delete(workspace: Workspace, *tables: str) -> None:
+    """Delete the workspace's rows of some tables of the projection."""
+    running = workspace.running
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        for table in tables:
+            await raw.execute(f"DELETE FROM {connection.generation}.{table} WHERE ws = $1", ws)
+
+
+def test_the_paths_of_deals_are_read_without_their_touches(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        sent = {"type": "email_clicked", "asset_id": "m", "contact": KARI, "occurred_at": "2024-03-01T11:00:00Z"}
+        again = [visit("2024-03-01T10:20:00Z"), visit("2024-03-02T11:00:00Z")]
+        await sums_after(workspace, "campaign", *SOLD, sent, *again, *sale("none", "2024-03-01T09:45:00Z"))
+        await delete(workspace, "credit", "deal_touch", "touch")
+        (path,) = (await workspace.get("/v1/reports/paths")).json()["items"]
+        assert path == {
+            "path": ["page_visited", "email_clicked", "page_visited"], "deals": 1, "touches_mean": "4.0",
+            "days_to_close_median": "1.1", "revenue": [{"amount": "100.00", "currency": "EUR"}],
+        }  # fmt: skip
+        (deal,) = (await workspace.get("/v1/reports/paths/deals")).json()["items"]
+        assert (deal["deal_id"], deal["touches"], deal["days_to_close"]) == ("d", 4, "1.1")
+
+    runner.run(check())
+
+
+def test_pages_of_paths_are_all_of_them_the_commonest_first(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        contacts = {
+            "a": ["page_visited"],
+            "b": ["email_clicked"],
+            "c": ["email_clicked", "page_visited"],
+            "d": ["email_clicked"],
+        }
+        for name, types in contacts.items():
+            who = {"id": name}
+            touches = [
+                {"type": type_, "contact": who, "occurred_at": f"2024-03-01T1{n}:00:00Z"}
+                | (
+                    {"asset_id": "m"}
+                    if type_ == "email_clicked"
+                    else {"visitor_id": name, "url": "https://shop.example/p"}
+                )
+                for n, type_ in enumerate(types)
+            ]
+            won = [
+                event | {"contacts": [who]} if "contacts" in event else event
+                for event in sale(name, "2024-03-02T12:00:00Z")
+            ]
+            await workspace.send(*touches, *won)
+        await workspace.project()
+        whole = (await workspace.get("/v1/reports/paths")).json()["items"]
+        found = [(" ".join(item["path"]), item["deals"]) for item in whole]
+        assert found == [("email_clicked", 2), ("email_clicked page_visited", 1), ("page_visited", 1)]
+        pages, cursor = [], ""
+        for _ in range(len(whole)):
+            page = (await workspace.get(f"/v1/reports/paths?limit=1{cursor}")).json()
+            pages += page["items"]
+            cursor = f"&cursor={page['next_cursor']}"
+        assert (pages, page["next_cursor"]) == (whole, None)
+
+    runner.run(check())
+
+
+def test_sums_under_a_workspaces_own_model_follow_its_definition(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        more = [visit("2024-03-01T12:00:00Z", "/else"), *sale("e", "2024-03-09T12:00:00Z", "10.01")]
+
+        async def board(*events: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
+            return await sums_after(workspace, "campaign", *events, model="board")
+
+        only_first = {"c": (2, 1, "110.01"), "no_campaign": (2, 1, "0.00")}
+        assert await board(*SOLD, *more, defined(first="100")) == only_first
+        half = defined("2024-03-10T00:00:00Z", others="100")
+        halves = {"c": (2, 1, "55.01"), "no_campaign": (2, 1, "55.00")}
+        assert await board(half) == halves
+        assert await board(visit("2024-03-01T13:00:00Z")) == {"c": (2, 1, "73.34"), "no_campaign": (2, 1, "36.67")}
+        assert await sums_after(workspace, "campaign") == {"c": (2, 1, "73.34"), "no_campaign": (2, 1, "36.67")}
+        back = {"type": "event_retracted", "event_id": half["id"], "occurred_at": "2024-03-11T00:00:00Z"}
+        assert await board(back) == {"c": (2, 1, "110.01"), "no_campaign": (2, 1, "0.00")}
+        short = half | {"id": "short", "lookback_days": 1, "occurred_at": "2024-03-12T00:00:00Z"}
+        assert await board(short) == {
+            "no_journey": (0, 0, "10.01"), "c": (2, 1, "50.00"), "no_campaign": (2, 1, "50.00"),
+        }  # fmt: skip
+        both = (await workspace.get("/v1/reports/attribution?currency=EUR&model=board&model=linear")).json()
+        assert both["total"] == {"board": "110.01", "linear": "110.01"}
+        (of_c,) = [row for row in both["rows"] if row["group"] == "c"]
+        assert of_c["revenue"] == {"board": "50.00", "linear": "73.34"}
+
+    runner.run(check())
+
+
+def test_days_added_up_between_two_definitions_are_of_neither_others(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    """A definition that is taken back brings back the digest of those before, and sums made meanwhile are of other weights."""
+
+    async def check() -> None:
+        more = [visit("2024-03-01T12:00:00Z", "/else"), *sale("e", "2024-03-09T12:00:00Z", "10.01")]
+        await sums_after(workspace, "campaign", *SOLD, *more, defined(first="100"), model="board")
+        last = defined("2024-03-10T00:00:00Z", last="100")
+        late = {"type": "deal_updated", "deal_id": "d", "amount": "70.00", "occurred_at": "2024-03-02T13:00:00Z"}
+        await workspace.send(last, late)
+        await workspace.project()
+        await step(workspace)
+        back = {"type": "event_retracted", "event_id": last["id"], "occurred_at": "2024-03-11T00:00:00Z"}
+        assert await sums_after(workspace, "campaign", back, model="board") == {
+            "c": (2, 1, "80.01"),
+            "no_campaign": (2, 1, "0.00"),
+        }
+
+    runner.run(check())
+
+
 def test_a_report_of_whole_days_reads_no_credited_touch(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        await sums_after(workspace, "campaign", *SOLD)
-        running = workspace.running
-        async with running.pool.acquire() as raw:
-            connection = Connection(raw, running.generation.name)
-            ws = await workspace_number(connection, workspace.name)
-            for table in ("credit", "deal_touch", "deal"):
-                await raw.execute(f"DELETE FROM {connection.generation}.{table} WHERE ws = $1", ws)
+        await sums_after(workspace, "campaign", *SOLD, *OWNED, defined(first="100"))
+        await delete(workspace, "credit", "deal_touch", "deal")
         days = "&from=2024-03-02T00:00:00Z&to=2024-03-03T00:00:00Z"
-        assert await report(workspace, "campaign", days) == {"c": (1, 1, "100.00")}
-        assert await report(workspace, "channel", days) == {"direct": (1, 1, "100.00")}
+        for model in ("linear", "board"):
+            assert await report(workspace, "campaign", days, model) == {"c": (1, 1, "100.00")}
+            assert await report(workspace, "channel", days, model) == {"direct": (1, 1, "100.00")}
+            assert await report(workspace, "owner", days, model) == {"ola": (1, 1, "100.00")}
 
     runner.run(check())
 
@@ -317,16 +454,20 @@ def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made
     workspace: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        await sums_after(workspace, "channel", *SOLD)
+        await sums_after(workspace, "channel", *SOLD, defined(first="100"))
         running = workspace.running
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)
             ws, g = await workspace_number(connection, workspace.name), connection.generation
             await raw.execute(f"UPDATE {g}.credit_days_kept SET decided_by = 'others' WHERE ws = $1", ws)
             await raw.execute(f"UPDATE {g}.credit_day SET deals = deals + 1 WHERE ws = $1", ws)
-        assert await report(workspace, "channel", "&from=2024-03-01T00:00:00Z") == {"direct": (1, 1, "100.00")}
+            await raw.execute(f"UPDATE {g}.defined_credit_day SET minor = '{{1}}' WHERE ws = $1", ws)
+        right = {"direct": (1, 1, "100.00")}
+        for model in ("linear", "board"):
+            assert await report(workspace, "channel", "&from=2024-03-01T00:00:00Z", model) == right
         assert (await keep(workspace))["decided_by"] == DECIDED_BY
-        assert await report(workspace, "channel", "&from=2024-02-01T00:00:00Z") == {"direct": (1, 1, "100.00")}
+        for model in ("linear", "board"):
+            assert await report(workspace, "channel", "&from=2024-02-01T00:00:00Z", model) == right
 
     runner.run(check())
 

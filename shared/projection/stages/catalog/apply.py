@@ -14,7 +14,7 @@ from shared.events.money import exact_minor
 from shared.projection.changes import CatalogChanged, Change, Changes, EntitiesChanged, SettingsChanged, UtmValuesAdded
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import entity_event
-from shared.projection.sql import Statement, sql
+from shared.projection.sql import Statement, sql, sql_numbers
 from shared.projection.stages.catalog.gather import (
     ASSOCIATED,
     ASSOCIATION_TYPES,
@@ -36,7 +36,10 @@ from shared.rules.page import AddressRules
 from shared.rules.pre_association import COUNTING_STATUSES, Piece, Route, asset_pieces, utm_pieces, within
 from shared.rules.tracking_url import LINK_TYPES
 
-DROP_CAMPAIGNS = sql("DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[])")
+CAMPAIGN_OWNER = 8  # its place in the rows of `SAVE_CAMPAIGNS`
+DROP_CAMPAIGNS = sql(
+    "DELETE FROM {g}.campaign WHERE ws = $1 AND campaign = ANY($2::bigint[]) RETURNING campaign, owner"
+)
 SAVE_CAMPAIGNS = sql("""
 INSERT INTO {g}.campaign SELECT $1, * FROM unnest(
     $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::date[], $9::date[], $10::text[],
@@ -69,6 +72,10 @@ DROP_WINDOWS = sql("""
 DELETE FROM {g}.attribution_window WHERE ws = $1 AND key = ANY($2::bigint[])
 RETURNING campaign, route, key, from_us, to_us, window_status, asset
 """)
+COUNTING_WINDOWS = sql(f"""
+SELECT DISTINCT route, key, from_us, to_us FROM {{g}}.attribution_window
+WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND window_status IN ({sql_numbers(COUNTING_STATUSES)})
+""")
 ADD_WINDOWS = sql("""
 INSERT INTO {g}.attribution_window SELECT $1, * FROM unnest(
     $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::bigint[])
@@ -85,7 +92,8 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if not campaigns and not assets and not values:
         return []
     events = CatalogEvents(context)
-    assets |= await _derive_campaigns(context, events, campaigns)
+    lived_otherwise, owned_otherwise = await _derive_campaigns(context, events, campaigns)
+    assets |= lived_otherwise
     pages, renamed = await _derive_assets(context, events, assets)
     assets |= await crowding_posts(context, events, campaigns, assets)
     await _derive_associations(context, events, assets)
@@ -98,7 +106,15 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     await _add(context, ADD_WINDOWS, rows)
     campaigns_changed = frozenset(campaign for campaign, *_ in was.symmetric_difference(rows))
     named = renamed | moved | (pages if renamed else set())
-    return [CatalogChanged(keys, campaigns_changed, _counting_otherwise(was, rows), frozenset(named))]
+    windows = {*_counting_otherwise(was, rows), *await _windows_of_campaigns(context, owned_otherwise)}
+    return [CatalogChanged(keys, campaigns_changed, tuple(windows), frozenset(named))]
+
+
+async def _windows_of_campaigns(context: Context, campaigns: Collection[int]) -> list[tuple[int, int, int, int]]:
+    """When which keys count for some campaigns: see `CatalogChanged.windows`."""
+    if not campaigns:
+        return []
+    return [tuple(row) for row in await context.connection.fetch(COUNTING_WINDOWS, context.ws, list(campaigns))]
 
 
 def _counting_otherwise(
@@ -127,19 +143,25 @@ def _covers(spans: Iterable[tuple[int, int]], at_us: int) -> bool:
     return any(from_us <= at_us < to_us for from_us, to_us in spans)
 
 
-async def _derive_campaigns(context: Context, events: CatalogEvents, campaigns: Collection[int]) -> set[int]:
-    """Campaign rows; answers every asset ever associated with a campaign whose life has changed."""
+async def _derive_campaigns(
+    context: Context, events: CatalogEvents, campaigns: Collection[int]
+) -> tuple[set[int], set[int]]:
+    """Campaign rows; answers every asset ever associated with a campaign whose life has changed, and the campaigns that have another owner now."""
     if not campaigns:
-        return set()
+        return set(), set()
     was = await lives(context, campaigns)
     about, held = await events.about(campaigns), await events.with_object(campaigns)
     events_of = {key: [*about[key], *held[key]] for key in campaigns}
     rows = [_campaign_row(key, events_of[key], context.settings.currency) for key in campaigns if events_of[key]]
-    await context.connection.execute(DROP_CAMPAIGNS, context.ws, list(campaigns))
+    owned = {
+        row["campaign"]: row["owner"]
+        for row in await context.connection.fetch(DROP_CAMPAIGNS, context.ws, list(campaigns))
+    }
     await _add(context, SAVE_CAMPAIGNS, rows)
+    owned_otherwise = {row[0] for row in rows if row[CAMPAIGN_OWNER] != owned.get(row[0])}
     now = {row[0]: association.Life(row[2], None if row[3] is None else Order(row[3], row[4])) for row in rows}
     changed = [key for key in campaigns if was.get(key) != now.get(key)]
-    return {event.subject for key in changed for event in held[key]}
+    return {event.subject for key in changed for event in held[key]}, owned_otherwise
 
 
 def _campaign_row(key: int, catalog_events: Iterable[CatalogEvent], workspace_currency: str) -> tuple[Any, ...]:

@@ -38,7 +38,9 @@ from shared.rules.influence import TouchType
 TOUCHES_MAX = 20_000  # of won deals, that a batch looks up for a changed catalog: some 50 ms; of more, all days from there on are made again
 
 MARK = sql("INSERT INTO {g}.stale_credit_day SELECT $1, * FROM unnest($2::int[]) ON CONFLICT DO NOTHING")
-BEGIN_AGAIN_FROM = sql("UPDATE {g}.credit_days_kept SET through_day = least(through_day, $2) WHERE ws = $1")
+BEGIN_AGAIN_FROM = sql("""
+UPDATE {g}.credit_days_kept SET through_day = least(through_day, $2), defined_through_day = least(defined_through_day, $2) WHERE ws = $1
+""")
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
@@ -130,6 +132,6 @@ STAGE = Stage(
         DealsChanged, ContactsNamedAgain, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     passes_on=(),
-    package=__package__, owns=("credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
+    package=__package__, owns=("credit_day", "defined_credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip

@@ -3,7 +3,9 @@
 from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN
 
-KEPT = sql("SELECT time_zone, through_day, decided_by FROM {g}.credit_days_kept WHERE ws = $1")
+KEPT = sql(
+    "SELECT time_zone, through_day, decided_by, defined_through_day, defined_by FROM {g}.credit_days_kept WHERE ws = $1"
+)
 KEPT_AND_LATEST = sql("""
 SELECT time_zone, through_day, (SELECT max(closed_us) FROM {g}.deal WHERE ws = $1) AS latest_us
 FROM {g}.credit_days_kept WHERE ws = $1

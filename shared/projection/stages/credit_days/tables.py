@@ -30,6 +30,19 @@ credit_day = sa.Table(
     comment="what touches of a group earned of the deals won on a day, in a currency",
 )  # fmt: skip
 
+defined_credit_day = sa.Table(
+    "defined_credit_day", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("group_by", sa.Text, nullable=False),
+    sa.Column("name", sa.LargeBinary),
+    sa.Column("reason", sa.Text),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), nullable=False, comment="minor units, by the workspace's own models in the order of their names"),
+    sa.Index("defined_credit_day_of", "ws", "group_by", "day"),
+    comment="as `credit_day`, under the models that the workspace has defined; there is no row where no deal has an amount",
+)  # fmt: skip
+
 won_campaign_day = sa.Table(
     "won_campaign_day", projection,
     sa.Column("ws", sa.Integer, nullable=False),
@@ -68,8 +81,13 @@ credit_days_kept = sa.Table(
     sa.Column("time_zone", sa.Text, nullable=False, comment="whose days they are"),
     sa.Column("through_day", sa.Integer, nullable=False, comment="there are sums of the days before it; the others are read from the touches"),
     sa.Column("decided_by", sa.Text, nullable=False, comment="which lists decided about the groups; other releases do not read the sums"),
+    sa.Column("defined_through_day", sa.Integer, nullable=False, comment="as `through_day`, of `defined_credit_day`; never later than that"),
+    sa.Column("defined_by", sa.Text, nullable=False, comment="a digest of the definitions that its sums are of; '' without any"),
     comment="the workspaces that have sums",
 )  # fmt: skip
 
-SUM_TABLES = tuple(table.name for table in (credit_day, won_campaign_day, won_day, stale_credit_day, credit_days_kept))
+SUM_TABLES = tuple(
+    table.name
+    for table in (credit_day, defined_credit_day, won_campaign_day, won_day, stale_credit_day, credit_days_kept)
+)
 """They say again what `deal`, `credit`, `deal_touch` and `touch` say; which rows say it depends on when the background came."""
