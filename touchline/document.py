@@ -2,17 +2,20 @@
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
+from services.api.answers import Amount, CampaignId, Cursor, Instant, Position, Weight
 from services.api.csv_answers import FORMAT
 from services.api.document import ANSWERS
 from services.ingest.answers import WRITTEN
 from services.ingest.events import event_schemas
 from shared.events.limits import ID_CHARACTERS_MAX
+from touchline.properties import PROPERTIES
 
 ABOUT = """Which campaign earned what, and why.
 
@@ -137,6 +140,8 @@ HEAD_ERRORS = {
     400: "the request cannot be read", 408: "the request did not arrive in time", 431: "the first line and the headers are too large",
 }  # fmt: skip
 """What any call may answer, before its route is asked."""
+SHAPES = frozenset(get_args(alias)[1].description for alias in (Amount, CampaignId, Cursor, Instant, Position, Weight))
+"""What the types of answers say of all values of a shape."""
 NOT_IN_NAMES = str.maketrans({".": "_", "-": "_", "{": None, "}": None})
 SUMMARY_CHARACTERS_MAX = 90
 UNDESCRIBED = "#/components/schemas/HTTPValidationError"  # what FastAPI adds, and no route answers
@@ -168,7 +173,45 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"two calls of /openapi.json have one name: {name}")
             names.add(name)
             _complete(path, method, operation, schemas.get((method, path)))
+    for name, schema in known.items():
+        _describe(schema, name)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for told in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in told.get("content", {}).values():
+                    _describe(content.get("schema", {}), "")
     return document
+
+
+def _describe(schema: Any, name: str) -> None:
+    """Add to each property of a schema what it means: see `touchline.properties`. `name` is that of the schema, or of the one that it is part of."""
+    if isinstance(schema, list):
+        for each in schema:
+            _describe(each, name)
+    elif isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        for label, each in properties.items():
+            if (told := described(name, label, each)) is not None:
+                each["description"] = told
+        for within in (
+            *properties.values(),
+            schema.get("items"),
+            schema.get("additionalProperties"),
+            schema.get("anyOf"),
+        ):
+            _describe(within, name)
+
+
+def described(name: str, label: str, schema: Mapping[str, Any]) -> str | None:
+    """What the property `label` of the schema `name` means, and of what shape it is; None if nothing says it.
+
+    What the type of an answer says of one property stays; what it says of all values of a shape, such as instants, is put behind the meaning.
+    """
+    shapes = [each.get("description") for each in (schema, *schema.get("anyOf", ()))]
+    shape = next((shape for shape in shapes if shape in SHAPES), None)
+    own = schema.get("description")
+    meaning = PROPERTIES.get(f"{name}.{label}") or (PROPERTIES.get(label) if own is None or own == shape else own)
+    return meaning if meaning is None or shape is None or shape in meaning else f"{meaning}; {shape}"
 
 
 @cache

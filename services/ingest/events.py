@@ -214,7 +214,7 @@ def request_body() -> dict[str, Any]:
     batch = {
         "type": "object", "required": ["events"],
         "properties": {
-            "events": {"type": "array", "items": one},
+            "events": {"type": "array", "items": one, "description": "the events"},
             "sent_at": {"type": "string", "format": "date-time", "description": "the sender's clock when it sent the request"},
         },
     }  # fmt: skip
@@ -225,7 +225,9 @@ def request_body() -> dict[str, Any]:
                 "schema": {"anyOf": [one, {"type": "array", "items": one}, batch]},
                 "example": EXAMPLE,
             },
-            "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
+            "application/x-ndjson": {
+                "schema": {"type": "string", "format": "binary", "description": "an event a line"}
+            },
             "text/plain": {
                 "schema": {"type": "string", "description": "JSON as above, as `navigator.sendBeacon` sends it"}
             },

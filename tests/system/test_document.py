@@ -14,6 +14,7 @@ from schemathesis import GenerationMode
 from tests.conftest import Workspace
 from tests.processes import Up, start
 from tests.system.every_read import NO_READS
+from touchline.properties import PROPERTIES
 
 EXAMPLES = int(os.environ.get("TOUCHLINE_DOCUMENT_EXAMPLES", "8"))  # of each call, valid ones and as many invalid
 NOTHING_WRONG = (  # they take nothing that could be wrong
@@ -108,3 +109,34 @@ def test_the_document_shows_every_parameter_that_a_read_takes(workspace: Workspa
     }
     assert "w_shaped" in overview["model"]["examples"]
     assert {"from", "to"} <= set(overview)
+
+
+def properties(node: Any, name: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Every property of a document's schemas: the schema that has it or a part of which has it, its name, and its own schema."""
+    if isinstance(node, list):
+        for each in node:
+            yield from properties(each, name)
+    elif isinstance(node, dict):
+        for label, each in node.get("properties", {}).items() if node.get("type") == "object" else ():
+            yield name, label, each
+        for label, each in node.items():
+            if label not in ("example", "examples", "default"):
+                yield from properties(each, name)
+
+
+def test_every_property_of_the_document_has_a_description_and_every_description_a_property(
+    workspace: Workspace, runner: asyncio.Runner
+) -> None:
+    document = runner.run(workspace.get("/openapi.json")).json()
+    found = [
+        *properties(document["paths"]),
+        *(one for name, schema in document["components"]["schemas"].items() for one in properties(schema, name)),
+    ]
+    assert len(found) > 1_300
+    assert sorted({f"{name}.{label}" for name, label, schema in found if not schema.get("description")}) == []
+    labels = {label for _, label, _ in found}
+    of_schemas = {f"{name}.{label}" for name, label, _ in found}
+    assert sorted(name for name in PROPERTIES if name not in labels | of_schemas) == []
+    told = {label: schema["description"] for name, label, schema in found if name == "DealItem"}
+    assert told["created_at"] == "when it was created; an instant in UTC, RFC 3339"
+    assert told["contacts"] == "how many contacts of the deal are eligible (rule deal)"

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tests.programs import chromium
 from tests.system.test_lists import TOLD
 from touchline.document import operation_name
 
+WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
+OVERRIDES = re.compile(r"```yaml\n(content_type_overrides:\n.*?)```", re.DOTALL)
 ARGUMENTS = {
     "campaign_id": "spring",
     "asset_id": "lp",
@@ -43,12 +46,18 @@ def made(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("client")
     with up.client("read") as client:
         (folder / "openapi.json").write_bytes(client.get("/openapi.json").content)
+    (folder / "config.yaml").write_text(OVERRIDES.search(WIRE.read_text()).group(1))  # type: ignore[union-attr]
     tools = Path(sys.executable).parent
     done = subprocess.run(
-        [tools / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "touchline_client", "--meta", "none"],
+        [tools / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "touchline_client", "--meta", "none", "--config", "config.yaml"],
         cwd=folder, env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    said = done.stdout + done.stderr  # it warns of what it leaves out
+    assert sorted(re.findall(r"(?:Unsupported|Cannot) .*", said)) == [
+        "Unsupported content type application/x-ndjson", "Unsupported content type text/plain",
+    ]  # fmt: skip
+    assert said.count("WARNING") == 2, said[:3000]
     sys.path.insert(0, str(folder))
     yield importlib.import_module("touchline_client")
     sys.path.remove(str(folder))
@@ -99,6 +108,14 @@ def test_a_generated_client_sends_events_and_reads_an_error(up: Up, made: Any) -
         assert read.sync(client=reader, campaign_id="made", after=accepted.position).name == "Made"
         problem = read.sync(client=reader, campaign_id="none")
     assert (type(problem).__name__, problem.status, problem.code) == ("Problem", 404, "not_found")
+
+
+@pytest.mark.timeout(600)
+def test_a_generated_client_gets_the_picture_of_the_pixel(up: Up, made: Any) -> None:
+    pixel = importlib.import_module("touchline_client.api.ingest.get_p_gif")
+    with made.Client(base_url=up.url) as anybody:
+        picture = pixel.sync(client=anybody, k=up.keys["collect"], u="https://shop.example/offer", v="v-pixel")
+    assert (len(told := picture.payload.read()), told[:6]) == (43, b"GIF89a")
 
 
 def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:

@@ -102,7 +102,9 @@ def _document() -> dict[str, Any]:
     event = {"$ref": "#/components/schemas/Event"}
     schema = {
         "type": "object", "required": ["events"],
-        "properties": {"events": {"type": "array", "items": event, "minItems": 1, "maxItems": EVENTS_MAX}},
+        "properties": {"events": {
+            "type": "array", "items": event, "minItems": 1, "maxItems": EVENTS_MAX, "description": "the events that would be sent",
+        }},
     }  # fmt: skip
     extra = declared()
     extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
