@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.examples.world import found_in
+from tests.examples.world import committed, found_in, with_values_kept
 from tests.own_store import on_own_store
 from touchline.compose import compose
 from touchline.configuration import Configuration
@@ -20,7 +20,7 @@ async def _found(url: str) -> dict[str, Any]:
 
 def main() -> None:
     """Ask, and write the file."""
-    found = on_own_store(_found)
+    found = with_values_kept(on_own_store(_found), committed())
     EXAMPLES.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(
         f"{EXAMPLES.name}: {len(found['answers'])} answers, {len(found['schemas'])} schemas, {EXAMPLES.stat().st_size // 1024} KiB"

@@ -325,7 +325,7 @@ def _harvest(schema: dict[str, Any], value: Any, document: dict[str, Any], out: 
     """Note the value as an example of the named schemas that it is of; of each schema, the one that tells most."""
     if (ref := schema.get("$ref")) is not None:
         name = ref.removeprefix(REF)
-        if len(json.dumps(value)) > len(json.dumps(out.get(name, ""))) and len(json.dumps(value)) < EXAMPLE_BYTES_MAX:
+        if _length(value) > _length(out.get(name, "")) and len(json.dumps(value)) < EXAMPLE_BYTES_MAX:
             out[name] = value
         _harvest(document["components"]["schemas"][name], value, document, out)
     for each in schema.get("anyOf", ()):
@@ -345,6 +345,11 @@ def _harvest(schema: dict[str, Any], value: Any, document: dict[str, Any], out: 
 EXAMPLE_BYTES_MAX = 12_000
 
 
+def _length(value: Any) -> int:
+    """How much an example tells; the same in every store."""
+    return len(json.dumps(without_variable(value)))
+
+
 def valid(schema: dict[str, Any], value: Any, document: dict[str, Any]) -> bool:
     whole = {**schema, "components": document["components"]}
     return bool(jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).is_valid(value))
@@ -358,10 +363,27 @@ def committed() -> dict[str, Any]:
 def without_variable(node: Any) -> Any:
     """The same without what is other in every store: positions, ids that the server has made, and instants of the present."""
     if isinstance(node, dict):
-        return {name: None if name in VARIABLE else without_variable(value) for name, value in node.items()}
+        return {
+            name: None if name in VARIABLE and isinstance(value, str) else without_variable(value)
+            for name, value in node.items()
+        }
     if isinstance(node, list):
         return [without_variable(each) for each in node]
     return UUID.sub("made", NOW.sub("now", node)) if isinstance(node, str) else node
+
+
+def with_values_kept(found: Any, before: Any) -> Any:
+    """What was found, with the values of `before` in the places where only such a value is another that differs in every store."""
+    if isinstance(found, dict) and isinstance(before, dict):
+        return {
+            name: before[name]
+            if name in VARIABLE and isinstance(value, str) and isinstance(before.get(name), str)
+            else with_values_kept(value, before.get(name))
+            for name, value in found.items()
+        }
+    if isinstance(found, list) and isinstance(before, list) and len(found) == len(before):
+        return [with_values_kept(*pair) for pair in zip(found, before, strict=True)]
+    return before if isinstance(found, str) and without_variable(found) == without_variable(before) else found
 
 
 def written() -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples.world import committed, found_in, valid, without_variable, written
+from tests.examples.world import committed, found_in, valid, with_values_kept, without_variable, written
 from touchline.compose import Running
 
 
@@ -85,3 +85,13 @@ def test_every_named_schema_of_an_answer_has_an_example_that_is_valid(document: 
         for example in schema.get("examples", ()) if not valid(schema, example, document)
     ]  # fmt: skip
     assert wrong == []
+
+
+def test_examples_that_are_written_anew_keep_values_that_differ_in_every_store_and_no_others() -> None:
+    made = "01a21ac3-cb7c-7610-8aba-c18b5e5b913d", "01a21ac3-cb7c-7610-8aba-000000000000"
+    before = {"as_of": "q1", "id": made[0], "after": 2, "at": "2026-11-27T01:02:03Z", "sent": "2026-03-01T09:00:00Z"}
+    found = {"as_of": "q2", "id": made[1], "after": 3, "at": "2026-12-01T00:00:00Z", "sent": "2026-03-02T09:00:00Z"}
+    assert with_values_kept({"items": [found, "new"]}, {"items": [before, "old"]}) == {
+        "items": [before | {"after": 3, "sent": found["sent"]}, "new"]
+    }
+    assert with_values_kept([found], [before, before]) == [found]
