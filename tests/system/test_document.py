@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings, strategies
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, strategies
 from schemathesis import GenerationMode
 
 from tests.conftest import Workspace
@@ -21,6 +21,8 @@ NOTHING_WRONG = (  # they take nothing that could be wrong
     "/healthz", "/readyz", "/metrics", "/v1/producers/accounts", "/segment/v1/m", "/segment/v1/projects/", "/t.js", "/t.{digest}.js", "/r/",
 )  # fmt: skip
 SCOPES = {"/v1/events": "server", "/v1/workspaces": "admin", "/segment/v1/{call}": "server"}
+SEED = os.environ.get("TOUCHLINE_SEED")
+"""Absent: the same requests in each run."""
 AWAY = "after"  # a read of a position that never comes waits, and then is 503
 
 CAMPAIGN = {
@@ -46,8 +48,9 @@ def call(operation: Any, mode: GenerationMode, keys: dict[str, str], scopes: lis
 
     @settings(
         max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate], verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck), derandomize=True,
+        suppress_health_check=list(HealthCheck), derandomize=SEED is None,
     )  # fmt: skip
+    @seed(SEED)
     @given(case=operation.as_strategy(generation_mode=mode), scope=strategies.sampled_from(scopes))
     def test(case: Any, scope: str) -> None:
         headers = {"Authorization": f"Bearer {keys[scope]}"} if scope in keys else {}
