@@ -15,6 +15,7 @@ from shared.reading.limits import HUBSPOT_LIMIT_MAX, JOINED_DEFAULT, JOINED_MAX,
 from shared.reading.overview import CONTACT_METRICS, DEAL_METRICS, METRICS
 from shared.reading.reports import Of
 from shared.reading.unresolved import KINDS
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.deal import State
 from shared.rules.models import MODELS
 from shared.rules.pre_association import KeptOut
@@ -54,7 +55,12 @@ _MODEL: Mapping[str, Any] = {
 }  # fmt: skip
 _MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
 MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
-MODELS_ = Parameter("model", f"how it is shared out; several stand side by side: {_MODELS_SAID}", _MODEL, repeated=True)
+MODELS_ = Parameter(
+    "model",
+    f"how it is shared out; several stand side by side: {_MODELS_SAID}; of revenue also {' and '.join(DATA_DRIVEN)}",
+    {**_MODEL, "examples": [*MODELS, *DATA_DRIVEN]},
+    repeated=True,
+)
 MODELS_OF_DEAL = Parameter(
     "model",
     f"how revenue is shared out; with several, each touch has `by_model`: {_MODELS_SAID}",

@@ -10,8 +10,10 @@ from shared.events.currencies import CURRENCIES
 from shared.reading.conversion_paths import PATH_DEAL_ORDER, PATH_ORDER, deals_of_path, paths_report, types_of_path
 from shared.reading.cursors import encode_cursor
 from shared.reading.drilldown_groups import CONTACT_ORDER, DEAL_ORDER, GroupPage, contacts_of_group, deals_of_group
+from shared.reading.markov import TooManyGroups
 from shared.reading.reports import ALL_CURRENCIES, Of, Question, attribution_report, has_deal_in
 from shared.reading.roi import roi_report
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.report_groups import Group, GroupBy, NoGroup
 from shared.web.problems import Problem
 
@@ -31,9 +33,14 @@ def routes(api: Api) -> APIRouter:
         With `of=deals` or `of=contacts`, what each brought of the deals or contacts created in the range, each of which is worth 1.
         """
         async with read_request(api, request, heavy=True) as read:
-            return answer(
-                read, await attribution_report(read.snapshot, read.range, await _question(read, read.models, list(Of)))
-            )
+            asked = await _question(read, read.models_or(DATA_DRIVEN), list(Of))
+            if asked.of is not Of.REVENUE and (names := [name for name in asked.models if name in DATA_DRIVEN]):
+                detail = f"`{names[0]}` shares out revenue alone, not {asked.of}"
+                raise Problem(422, "bad_parameter", detail, field="model")
+            try:
+                return answer(read, await attribution_report(read.snapshot, read.range, asked))
+            except TooManyGroups as error:
+                raise Problem(422, "bad_parameter", str(error), field="group_by") from error
 
     @router.get("/roi", openapi_extra=takes.read(takes.MODEL, takes.ONE_CURRENCY, *takes.RANGE, *takes.LISTED))
     async def get_roi(request: Request) -> Response:

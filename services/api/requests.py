@@ -158,9 +158,13 @@ class ReadRequest:
     @property
     def models(self) -> list[str]:
         """The parameter `model`, where several may be given, each once. Raises a 422 `Problem`."""
+        return self.models_or(())
+
+    def models_or(self, more: Sequence[str]) -> list[str]:
+        """As `models`, where `more` models may be given, too."""
         names = list(dict.fromkeys(self.query.getlist("model"))) or ["linear"]
         for name in names:
-            self.check_among("model", name, self.models_known)
+            self.check_among("model", name, [*self.models_known, *more])
         return names
 
     def choice(self, name: str, among: Sequence[str], default: str = "") -> str:

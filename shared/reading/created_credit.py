@@ -16,8 +16,8 @@ from shared.rules.influence import REVENUE_TOUCHES
 from shared.rules.models import Role
 from shared.rules.order import Order
 
-_COLUMNS = "t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm"
-_OWNED = f"""
+TOUCH_COLUMNS = "t.person, t.occurred_at_us, t.event_id, t.type, t.asset_id, t.asset_or_page_key, t.via, t.utm"
+OWNED_TOUCHES = f"""
 JOIN {{g}}.touch t ON t.ws = $1 AND t.person = o.person AND t.occurred_at_us >= o.from_us AND t.occurred_at_us <= o.to_us
     AND {owned()} AND t.traffic_class = {TrafficClass.COUNTED:d}
     AND t.type IN ({sql_numbers(REVENUE_TOUCHES)})"""
@@ -27,8 +27,8 @@ SELECT contact AS subject, contact, name, created_us, created_event FROM {g}.con
 WHERE ws = $1 AND created_us >= $2 AND created_us < $3 AND NOT internal AND ($4::bigint[] IS NULL OR contact = ANY($4))
 """)
 TOUCHES_OF_CONTACTS = sql(f"""
-SELECT c.contact AS subject, c.contact, {_COLUMNS} FROM {{g}}.contact c
-JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact {_OWNED}
+SELECT c.contact AS subject, c.contact, {TOUCH_COLUMNS} FROM {{g}}.contact c
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = c.contact {OWNED_TOUCHES}
     AND (t.occurred_at_us, t.event_id) <= (c.created_us, c.created_event)
     AND ($5::bigint IS NULL OR t.occurred_at_us >= c.created_us - $5)
 WHERE c.ws = $1 AND c.created_us >= $2 AND c.created_us < $3 AND NOT c.internal AND ($4::bigint[] IS NULL OR c.contact = ANY($4))
@@ -41,9 +41,9 @@ LEFT JOIN {{g}}.contact c ON c.ws = $1 AND c.contact = dc.contact
 WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}' AND ($4::bigint[] IS NULL OR d.deal = ANY($4))
 """)  # a row a deal and eligible contact
 TOUCHES_OF_DEALS = sql(f"""
-SELECT d.deal AS subject, dc.contact, {_COLUMNS} FROM {{g}}.deal d
+SELECT d.deal AS subject, dc.contact, {TOUCH_COLUMNS} FROM {{g}}.deal d
 JOIN {{g}}.deal_contact dc ON dc.ws = $1 AND dc.deal = d.deal
-JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = dc.contact {_OWNED}
+JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.contact = dc.contact {OWNED_TOUCHES}
     AND t.occurred_at_us <= d.created_us AND ($5::bigint IS NULL OR t.occurred_at_us >= d.created_us - $5)
 WHERE d.ws = $1 AND d.created_us >= $2 AND d.created_us < $3 AND d.state <> '{State.DELETED}' AND ($4::bigint[] IS NULL OR d.deal = ANY($4))
 ORDER BY d.deal, t.occurred_at_us, t.event_id

@@ -12,6 +12,7 @@ from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.created_credit import Created, created_contacts, created_deals
 from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
+from shared.reading.data_driven import earned_by_paths
 from shared.reading.defined_models import models_named
 from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.overview import money_by_currency
@@ -19,6 +20,7 @@ from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.reading.touches import counting, window_statuses
 from shared.rules.created import ONE, units
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.exact import split
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import asset_key
@@ -27,6 +29,7 @@ from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup
 
 ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
+COUNTED_BY = "linear"  # the model by whose sums deals and contacts are counted, where only models are asked for that have no sums
 TOUCHES_AT_ONCE = 5_000  # whose campaigns are asked for together
 
 CAMPAIGN_NAMES = sql("SELECT campaign_id AS id, name FROM {g}.campaign WHERE ws = $1")
@@ -112,7 +115,7 @@ async def attribution_report(snapshot: Snapshot, span: TimeRange, asked: Questio
     """What each group earned of the deals won, or brought of the deals or contacts created, in a range: the answer of the report.
 
     The groups are in the order of what they earned under the first model, most first; of several currencies, of how many deals.
-    Raises `WrongShape` if the store lacks a model, and `NotFound` if there is no such model.
+    Raises `WrongShape` if the store lacks a model, `NotFound` if there is no such model, and `TooManyGroups` under `markov`.
     """
     report = await (_of_revenue if asked.of is Of.REVENUE else _of_created)(snapshot, span, asked)
     body: dict[str, Any] = {
@@ -134,7 +137,9 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
     """
     report = Report()
     without = report.rows[Group(None, NoGroup.NO_JOURNEY)]
-    models = await models_named(snapshot, asked.models)
+    by_paths = [model for model in asked.models if model in DATA_DRIVEN]
+    named = [model for model in asked.models if model not in DATA_DRIVEN]
+    models = await models_named(snapshot, named or [COUNTED_BY])
     parts = await parts_of(snapshot, span, defined=not models.keys() <= MODELS.keys())
     for currency, won in (await won_deals(snapshot, parts)).items():
         if asked.currency not in (currency, ALL_CURRENCIES):
@@ -151,9 +156,19 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
         row.deals += one.deals
         row.contact_lists += one.contacts
         if one.paid:
-            for model, minor in one.minor.items():
-                row.earned[model][currency] += minor
-                rest[model][currency] -= minor
+            for model in named:
+                row.earned[model][currency] += one.minor[model]
+                rest[model][currency] -= one.minor[model]
+    if by_paths:
+        none = Group(None, NO_GROUP_OF.get(asked.by))
+        touched = await earned_by_paths(
+            snapshot, span, by_paths, one_currency, lambda rows: groups_of(snapshot, asked.by, rows)
+        )
+        for model, by_group in touched.items():
+            for name, by_currency in by_group.items():
+                for currency, minor in by_currency.items():
+                    report.rows[none if name is None else Group(name)].earned[model][currency] += minor
+                    rest[model][currency] -= minor
     for model, by_currency in rest.items():
         for currency, minor in by_currency.items():
             if minor:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from shared.events.instants import DAY_US
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.models import MODELS, Model, Parts, Role, weights
 from shared.rules.order import Order
 
@@ -25,12 +26,14 @@ class Definition(NamedTuple):
 
 
 def definitions(events: Iterable[Definition]) -> dict[str, Model]:
-    """The models of a workspace by name: the latest definition of each counts. The name of a published model cannot be taken."""
+    """The models of a workspace by name: the latest definition of each counts. The name of a published model, or of a
+    data-driven one, cannot be taken.
+    """
     return {
         one.name: Model(
             {Role(role): Fraction(weight) for role, weight in one.weights.items() if role != OTHERS},
             Fraction(one.weights.get(OTHERS, "0")), one.half_life_days, one.lookback_days,
-        ) for one in sorted(events, key=lambda one: one.order) if one.name not in MODELS
+        ) for one in sorted(events, key=lambda one: one.order) if one.name not in MODELS and one.name not in DATA_DRIVEN
     }  # fmt: skip
 
 

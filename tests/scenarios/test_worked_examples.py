@@ -7,7 +7,7 @@ from tests.scenarios.test_scenarios import SEED, player
 from tests.scenarios.worked import Example, examples
 
 EXAMPLES = examples()
-WITHOUT = {"forgotten", "data-driven"}  # one needs a sealed store, the other is not carried out yet
+WITHOUT = {"forgotten"}  # it needs a sealed store
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[e.name for e in EXAMPLES])

@@ -1,0 +1,77 @@
+"""The report under markov and shapley: which requests are refused, and that it adds up whatever the groups."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.reading import markov
+from shared.rules.report_groups import GroupBy
+from tests.conftest import Workspace
+from tests.system.test_lists import TOLD
+
+BOTH = "/v1/reports/attribution?model=markov&model=shapley&currency=EUR"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        (f"{BOTH.removesuffix('&currency=EUR')}&of=deals", "model"), (f"{BOTH.removesuffix('&currency=EUR')}&of=contacts", "model"),
+        ("/v1/campaigns?model=markov", "model"), ("/v1/reports/attribution/deals?group=spring&model=shapley", "model"),
+        ("/v1/reports/roi?model=markov", "model"), ("/v1/deals/won/attribution?model=shapley", "model"),
+    ],
+)  # fmt: skip
+def test_only_the_report_of_revenue_takes_models_that_have_no_shares_by_touch(
+    workspace: Workspace, runner: asyncio.Runner, path: str, field: str
+) -> None:
+    async def check() -> None:
+        await workspace.send(*TOLD)
+        await workspace.project()
+        refused = await workspace.get(path)
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
+
+    runner.run(check())
+
+
+def test_rows_add_up_by_every_group_in_one_currency_and_in_all(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await workspace.send(*TOLD)
+        await workspace.project()
+        for by in GroupBy:
+            answer = (await workspace.get(f"{BOTH}&model=linear&group_by={by}")).json()
+            alone = (await workspace.get(f"{BOTH}&group_by={by}")).json()
+            counted = [(row["group"], row["deals"], row["contacts"]) for row in answer["rows"]]
+            assert sorted(counted, key=str) == sorted(
+                ((row["group"], row["deals"], row["contacts"]) for row in alone["rows"]), key=str
+            )
+            for model in ("markov", "shapley", "linear"):
+                cents = [round(float(row["revenue"][model]) * 100) for row in answer["rows"]]
+                assert sum(cents) == round(float(answer["total"][model]) * 100), (by, model)
+        every = (await workspace.get(f"{BOTH.replace('EUR', 'all')}")).json()
+        (spring,) = [row for row in every["rows"] if row["group"] == "spring"]
+        assert {one["currency"] for one in spring["revenue"]["shapley"]} >= {"EUR"}
+
+    runner.run(check())
+
+
+def test_a_report_of_too_many_groups_is_refused_under_markov_alone(
+    workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> Any:
+        monkeypatch.setattr(markov, "GROUPS_MAX", 0)
+        await workspace.send(*TOLD)
+        await workspace.project()
+        refused = await workspace.get(BOTH)
+        assert (refused.status_code, refused.json()["field"]) == (422, "group_by")
+        assert (await workspace.get("/v1/reports/attribution?model=shapley")).status_code == 200
+
+    runner.run(check())
+
+
+def test_a_workspace_cannot_take_the_name_of_a_data_driven_model(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        await workspace.send(*TOLD, {"type": "model_defined", "model": "markov", "weights": {"first": "100"}})
+        await workspace.project()
+        assert (await workspace.get("/v1/campaigns?model=markov")).status_code == 422
+
+    runner.run(check())
