@@ -78,8 +78,20 @@ async def make_sums(context: Context) -> bool:
     return (
         await _make_stale(context, through_day)
         or await _make_next(context, through_day, DROP_FROM, _make, _keep)
-        or await _make_next(context, defined_through_day, DROP_DEFINED_FROM, _make_defined, _keep_defined)
+        or await _make_next_defined(context, defined_through_day, told)
     )
+
+
+async def _make_next_defined(context: Context, through_day: int, told: str) -> bool:
+    """As `_make_next`, under the models that the workspace has defined, by events whose digest is `told`; without any, all days are done at once."""
+    if told:
+        return await _make_next(context, through_day, DROP_DEFINED_FROM, _make_defined, _keep_defined)
+    if through_day == EVERY_DAY:
+        return False
+    for statement in DROP_DEFINED_FROM:
+        await context.connection.execute(statement, context.ws, through_day, EVERY_DAY)
+    await _keep_defined(context, EVERY_DAY)
+    return True
 
 
 async def _keep(context: Context, through_day: int) -> None:

@@ -156,10 +156,16 @@ def _columns(models: Sequence[str], published: str) -> list[str]:
     return out
 
 
-def _join_own(models: Sequence[str], touch: str) -> str:
-    """SQL that joins the shares of a touch under the workspace's own models, whose arguments begin with $5; nothing if there are none."""
+def _with_own(models: Sequence[str], credited: str, touch: str) -> str:
+    """SQL for the touches `touch` of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), with the place `n` of the span and
+    the `currency`; `credited` joins the touches with a deal `d`. The shares under the workspace's own models, whose arguments begin with $5, are joined
+    if there are such models: behind OFFSET 0, for PostgreSQL would else read all of these shares again for each deal.
+    """
     own = _of_own(models)
-    return f"\nLEFT JOIN {own_table(5, own)} ON own.deal = {touch}.deal AND own.step = {touch}.step" if own else ""
+    fence = " OFFSET 0" if own else ""
+    joined = f"\nLEFT JOIN {own_table(5, own)} ON own.deal = {touch}.deal AND own.step = {touch}.step" if own else ""
+    return f"""(SELECT span.n, d.currency, {touch}.* FROM {SPANS} {DEALS} AND {IN_CURRENCY}
+{credited}{fence}) {touch}{joined}"""
 
 
 @lru_cache(maxsize=256)
@@ -178,10 +184,9 @@ def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement
     sums = ", ".join(f"sum({column})" for column in _columns(models, "(cr.shares_minor ->> '{model}')::bigint"))
     places = ", ".join(str(n) for n in range(1, len(said) + 3))
     return sql(f"""
-SELECT span.n, d.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
+SELECT cr.n, cr.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
     {keys_of("cr.deal")} AS deals, {keys_of("cr.contact")} AS contacts
-FROM {SPANS} {DEALS} AND {IN_CURRENCY}
-{credited}{_join_own(models, "cr")}{joins}
+FROM {_with_own(models, credited, "cr")}{joins}
 GROUP BY {places}
 """)
 
@@ -204,12 +209,12 @@ def parts_of_campaigns(models: Sequence[str]) -> str:
         JOIN counting_window w ON w.key = e.{column} AND {within("w", "e.occurred_at_us")} WHERE w.route = {route:d}"""
         for route, column in KEY_COLUMN.items()
     )
+    touches = "CROSS JOIN LATERAL (SELECT * FROM {g}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t"
     return f"""
 WITH earning AS MATERIALIZED (
-    SELECT span.n, d.currency, t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{name}" for name in KEY_COLUMN.values())},
+    SELECT t.n, t.currency, t.deal, t.step, t.contact, t.occurred_at_us, {", ".join(f"t.{name}" for name in KEY_COLUMN.values())},
         t.shares_minor IS NOT NULL AS paid, {", ".join(f"{column} AS {name}" for name, column in columns.items())}
-    FROM {SPANS} {DEALS} AND {IN_CURRENCY}
-    CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal AND step IS NOT NULL OFFSET 0) t{_join_own(models, "t")}
+    FROM {_with_own(models, touches, "t")}
 ), counting_window AS MATERIALIZED (
     SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES})
 ), met AS MATERIALIZED (

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import pytest
 
 from services.replay.verify import Comparison
+from shared.projection import credit_days
 from shared.projection.credit_days import make_sums
+from shared.projection.days import EVERY_DAY
 from shared.projection.digesting import Digester
 from shared.projection.pipeline import Context
 from shared.projection.projector import workspace_number
@@ -46,13 +48,13 @@ def sale(deal: str, closed_at: str, amount: str = "100.00", **more: Any) -> list
     ]
 
 
-async def step(workspace: Workspace) -> None:
-    """Let the background make one step of sums of credit."""
+async def step(workspace: Workspace) -> bool:
+    """Let the background make one step of sums of credit; False if there was nothing to do."""
     running = workspace.running
     async with running.pool.acquire() as raw:
         connection = Connection(raw, running.generation.name)
         ws = await workspace_number(connection, workspace.name)
-        assert await make_sums(Context(connection, ws, Settings()))
+        return await make_sums(Context(connection, ws, Settings()))
 
 
 async def keep(workspace: Workspace) -> Any:
@@ -249,12 +251,33 @@ def test_days_added_up_between_two_definitions_are_of_neither_others(
         late = {"type": "deal_updated", "deal_id": "d", "amount": "70.00", "occurred_at": "2024-03-02T13:00:00Z"}
         await workspace.send(last, late)
         await workspace.project()
-        await step(workspace)
+        assert await step(workspace)
         back = {"type": "event_retracted", "event_id": last["id"], "occurred_at": "2024-03-11T00:00:00Z"}
         assert await sums_after(workspace, "campaign", back, model="board") == {
             "c": (2, 1, "80.01"),
             "no_campaign": (2, 1, "0.00"),
         }
+
+    runner.run(check())
+
+
+def test_a_workspace_without_models_of_its_own_has_no_sums_for_them_and_no_steps(
+    workspace: Workspace, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        only = defined(first="100")
+        await sums_after(workspace, "campaign", *SOLD, *sale("e", "2024-03-09T12:00:00Z"), only, model="board")
+        await workspace.send({"type": "event_retracted", "event_id": only["id"], "occurred_at": "2024-03-11T00:00:00Z"})
+        await workspace.project()
+        monkeypatch.setattr(credit_days, "DEALS_MAX", 1)
+        assert (await step(workspace), await step(workspace)) == (True, False)
+        running = workspace.running
+        async with running.pool.acquire() as raw:
+            connection = Connection(raw, running.generation.name)
+            ws = await workspace_number(connection, workspace.name)
+            left = f"SELECT count(*) FROM {connection.generation}.defined_credit_day WHERE ws = $1"
+            assert await raw.fetchval(left, ws) == 0
+        assert (await keep(workspace))["defined_through_day"] == EVERY_DAY
 
     runner.run(check())
 
