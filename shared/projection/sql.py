@@ -72,6 +72,12 @@ class Connection:
         """The first row's first column, None if there is none."""
         return await self.raw.fetchval(_bound(statement, self.generation), *arguments)
 
+    async def fetched_in_parts(self, statement: Statement, rows_max: int, *arguments: Any) -> AsyncIterator[list[Any]]:
+        """All rows, so many at a time. The connection must be in a transaction; other statements may run between the parts."""
+        cursor = await self.raw.cursor(_bound(statement, self.generation), *arguments)
+        while rows := await cursor.fetch(rows_max):
+            yield rows
+
     async def execute(self, statement: Statement, *arguments: Any) -> str:
         """The command's tag, such as `UPDATE 3`."""
         tag: str = await self.raw.execute(_bound(statement, self.generation), *arguments)

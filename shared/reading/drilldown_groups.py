@@ -16,7 +16,7 @@ from shared.reading.deal_list import DEAL_ORDERS
 from shared.reading.deals import as_answered
 from shared.reading.defined_models import add_defined
 from shared.reading.described_touches import named_contacts
-from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
+from shared.reading.groups import groups_of, groups_of_campaigns, groups_of_touches, owners_of_campaigns
 from shared.reading.keyset import Ordering, key_arguments, looked_through, paged
 from shared.reading.overview import money_by_currency
 from shared.reading.reports import (
@@ -26,7 +26,6 @@ from shared.reading.reports import (
     Question,
     credit_text,
     credited_of_created,
-    groups_of,
 )
 from shared.reading.shares import share_under, shares_by_model
 from shared.reading.snapshot import Snapshot

@@ -6,9 +6,10 @@ from typing import Any
 from shared.projection.sql import sql
 from shared.reading.described_touches import touches_at
 from shared.reading.snapshot import Snapshot
-from shared.reading.touches import traffic_sources
+from shared.reading.touches import counting, traffic_sources, window_statuses
+from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
-from shared.rules.report_groups import Group, GroupBy, NoGroup, named_group, source_group, utm_group
+from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup, named_group, source_group, utm_group
 
 AT_ONCE = 5_000  # touches that are read together: some MB of URLs
 
@@ -50,6 +51,20 @@ async def groups_of_touches(snapshot: Snapshot, by: GroupBy, touches: Sequence[A
             out += [utm_group(t["url"] if t["type"] == TouchType.PAGE_VISITED else None, t["utm_told"]) for t in rows]
         else:
             out += await _by_source(snapshot, by, some)
+    return out
+
+
+async def groups_of(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Sequence[Group]]:
+    """The groups of each touch, of rows with the columns of a touch, all of which count."""
+    if by not in BY_CAMPAIGNS:
+        return [[group] for group in await groups_of_touches(snapshot, by, touches)]
+    owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
+    out: list[Sequence[Group]] = []
+    for some in _parts(touches):
+        statuses = await window_statuses(snapshot, some)
+        out += [
+            groups_of_campaigns(by, counting(TrafficClass.COUNTED, statuses[n]), owners) for n in range(len(statuses))
+        ]
     return out
 
 

@@ -6,8 +6,9 @@ them: what is lost with a group is the probability that a path comes to it, time
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -19,22 +20,31 @@ class TooManyGroups(Exception):
     """A report has more groups than a chain is solved for."""
 
 
-def removal_effects(converted: Iterable[Sequence[str]], lost: Iterable[Sequence[str]]) -> dict[str, int]:
-    """The removal effect of each group of the paths that end with a conversion, in units of 10^-12, by group in their order. `lost` are paths that
-    end without. Empty paths change no effect. Raises `TooManyGroups`.
+@dataclass
+class Walked:
+    """How often some paths went from one group to another (from None: began with it), and how often they ended with each."""
+
+    steps: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+
+    def add(self, path: Iterable[str]) -> None:
+        """Add a path. An empty one adds nothing; a group that follows itself adds nothing, for that changes no effect."""
+        before: str | None = None
+        for group, _ in groupby(path):
+            self.steps[before, group] += 1
+            before = group
+        if before is not None:
+            self.ends[before] += 1
+
+
+def removal_effects(converted: Walked, lost: Walked) -> dict[str, int]:
+    """The removal effect of each group, in units of 10^-12, by group in their order: of the paths that ended with a conversion, and those that
+    ended without. Nothing if no path ended with a conversion. Raises `TooManyGroups`.
     """
-    steps: Counter[tuple[str | None, str | None]] = Counter()
-    wins: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
-    for paths, won in ((converted, True), (lost, False)):
-        for path in paths:
-            if path:
-                steps.update(pairwise([None, *path]))
-                ends[path[-1]] += 1
-                wins[path[-1]] += won
-    groups = sorted({group for _, group in steps if group is not None})
-    if not wins or not groups:
+    if not converted.ends:
         return {}
+    steps, ends = converted.steps + lost.steps, converted.ends + lost.ends
+    groups = sorted({group for _, group in steps})
     if len(groups) > GROUPS_MAX:
         raise TooManyGroups(
             f"the report has {len(groups):,} groups; the chain of markov is solved for {GROUPS_MAX:,} at most"
@@ -42,18 +52,14 @@ def removal_effects(converted: Iterable[Sequence[str]], lost: Iterable[Sequence[
     place = {group: n for n, group in enumerate(groups)}
     moves, start = np.zeros((len(groups), len(groups))), np.zeros(len(groups))
     for (before, group), count in steps.items():
-        assert group is not None
         if before is None:
-            start[place[group]] += count
+            start[place[group]] = count
         else:
-            moves[place[before], place[group]] += count
+            moves[place[before], place[group]] = count
     left = moves.sum(axis=1) + [ends[group] for group in groups]  # how often the paths left each group
-    conversions = np.array([wins[group] for group in groups]) / left
+    conversions = np.array([converted.ends[group] for group in groups]) / left
     visits = np.linalg.inv(np.eye(len(groups)) - moves / left[:, None])
     from_group = visits @ conversions
     reaches = (start / start.sum()) @ visits / visits.diagonal()
-    whole = float(start / start.sum() @ from_group)
-    if whole == 0:
-        return {}
-    effects = reaches * from_group / whole
+    effects = reaches * from_group / (start / start.sum() @ from_group)
     return {group: round(float(effect) * 10**DIGITS) for group, effect in zip(groups, effects, strict=True)}

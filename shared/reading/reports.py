@@ -14,23 +14,20 @@ from shared.reading.created_credit import Created, created_contacts, created_dea
 from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
 from shared.reading.data_driven import earned_by_paths
 from shared.reading.defined_models import models_named
-from shared.reading.groups import groups_of_campaigns, groups_of_touches, owners_of_campaigns
+from shared.reading.groups import groups_of
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
-from shared.reading.touches import counting, window_statuses
 from shared.rules.created import ONE, units
 from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.exact import split
-from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.keys import asset_key
 from shared.rules.models import MODELS
-from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup
+from shared.rules.report_groups import Group, GroupBy, NoGroup
 
 ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
 COUNTED_BY = "linear"  # the model by whose sums deals and contacts are counted, where only models are asked for that have no sums
-TOUCHES_AT_ONCE = 5_000  # whose campaigns are asked for together
 
 CAMPAIGN_NAMES = sql("SELECT campaign_id AS id, name FROM {g}.campaign WHERE ws = $1")
 ASSET_NAMES = sql("SELECT asset_id AS id, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
@@ -160,15 +157,11 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
                 row.earned[model][currency] += one.minor[model]
                 rest[model][currency] -= one.minor[model]
     if by_paths:
-        none = Group(None, NO_GROUP_OF.get(asked.by))
-        touched = await earned_by_paths(
-            snapshot, span, by_paths, one_currency, lambda rows: groups_of(snapshot, asked.by, rows)
-        )
-        for model, by_group in touched.items():
-            for name, by_currency in by_group.items():
-                for currency, minor in by_currency.items():
-                    report.rows[none if name is None else Group(name)].earned[model][currency] += minor
-                    rest[model][currency] -= minor
+        earned = await earned_by_paths(snapshot, span, asked.by, by_paths, one_currency)
+        for model, by_group in earned.items():
+            for (group, currency), minor in by_group.items():
+                report.rows[group].earned[model][currency] += minor
+                rest[model][currency] -= minor
     for model, by_currency in rest.items():
         for currency, minor in by_currency.items():
             if minor:
@@ -211,20 +204,6 @@ async def credited_of_created(
             out.append(Credited(one.subject, touch["contact"], "", next(groups), mine))
         left |= {(one.subject, name): ONE for name, paid in earned.items() if paid is None}
     return out, left
-
-
-async def groups_of(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Sequence[Group]]:
-    """The groups of each touch, of rows with the columns of a touch, all of which count."""
-    if by not in BY_CAMPAIGNS:
-        return [[group] for group in await groups_of_touches(snapshot, by, touches)]
-    owners = await owners_of_campaigns(snapshot) if by is GroupBy.OWNER else {}
-    out: list[Sequence[Group]] = []
-    for begin in range(0, len(touches), TOUCHES_AT_ONCE):
-        statuses = await window_statuses(snapshot, touches[begin : begin + TOUCHES_AT_ONCE])
-        out += [
-            groups_of_campaigns(by, counting(TrafficClass.COUNTED, statuses[n]), owners) for n in range(len(statuses))
-        ]
-    return out
 
 
 def _place(asked: Question, group: Group, row: ReportRow) -> tuple[bool, int, str]:

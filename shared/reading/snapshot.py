@@ -93,6 +93,10 @@ class Snapshot:
         """As `fetch`, the first row alone; None if there is none."""
         return await self.connection.fetchrow(statement, self.ws, *arguments)
 
+    def fetched_in_parts(self, statement: Statement, rows_max: int, *arguments: Any) -> AsyncIterator[list[Any]]:
+        """As `fetch`, so many rows at a time."""
+        return self.connection.fetched_in_parts(statement, rows_max, self.ws, *arguments)
+
 
 @asynccontextmanager
 async def snapshot(

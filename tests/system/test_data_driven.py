@@ -1,6 +1,7 @@
 """The report under markov and shapley: which requests are refused, and that it adds up whatever the groups."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shared.reading import markov
 from shared.rules.report_groups import GroupBy
 from tests.conftest import Workspace
-from tests.system.test_lists import TOLD
+from tests.system.test_lists import TOLD, at
 
 BOTH = "/v1/reports/attribution?model=markov&model=shapley&currency=EUR"
 
@@ -45,11 +46,31 @@ def test_rows_add_up_by_every_group_in_one_currency_and_in_all(workspace: Worksp
                 ((row["group"], row["deals"], row["contacts"]) for row in alone["rows"]), key=str
             )
             for model in ("markov", "shapley", "linear"):
-                cents = [round(float(row["revenue"][model]) * 100) for row in answer["rows"]]
-                assert sum(cents) == round(float(answer["total"][model]) * 100), (by, model)
+                earned = sum(Decimal(row["revenue"][model]) for row in answer["rows"])
+                assert earned == Decimal(answer["total"][model]) == 100, (by, model)
         every = (await workspace.get(f"{BOTH.replace('EUR', 'all')}")).json()
         (spring,) = [row for row in every["rows"] if row["group"] == "spring"]
         assert {one["currency"] for one in spring["revenue"]["shapley"]} >= {"EUR"}
+
+    runner.run(check())
+
+
+def test_a_deal_without_an_amount_is_a_converted_path_of_markov(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        for name, amount in (("paid", "100.00"), ("unpaid", None)):
+            told = {} if amount is None else {"amount": amount}
+            await workspace.send(
+                {"type": "form_submitted" if amount else "email_clicked", "asset_id": "a", "contact": {"id": name}, "occurred_at": at(1)},
+                {"type": "deal_created", "deal_id": name, "contacts": [{"id": name}], "currency": "EUR", "occurred_at": at(2), **told},
+                {"type": "deal_closed", "deal_id": name, "won": True, "occurred_at": at(3)},
+            )  # fmt: skip
+        await workspace.project()
+        answer = (await workspace.get(f"{BOTH}&group_by=interaction")).json()
+        named = {row["group"]: (row["deals"], row["revenue"]) for row in answer["rows"] if row["group"]}
+        assert named == {
+            "form_submitted": (1, {"markov": "50.00", "shapley": "100.00"}),
+            "email_clicked": (1, {"markov": "50.00", "shapley": "0.00"}),
+        }
 
     runner.run(check())
 

@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 import pytest
 
 from shared.reading import markov
-from shared.reading.markov import DIGITS, TooManyGroups, removal_effects
+from shared.reading.markov import DIGITS, TooManyGroups, Walked, removal_effects
 from shared.rules.data_driven import path_of_groups, shapley
 
 Path = list[str]
@@ -45,6 +45,13 @@ def effects_of(converted: list[Path], lost: list[Path]) -> dict[str, Fraction]:
     return {group: 1 - conversion(steps, group) / whole for group in groups}
 
 
+def walked(paths: list[Path]) -> Walked:
+    out = Walked()
+    for path in paths:
+        out.add(path)
+    return out
+
+
 def some_paths(rng: random.Random, count: int, groups: str) -> list[Path]:
     return [[rng.choice(groups) for _ in range(rng.randint(1, 6))] for _ in range(count)]
 
@@ -55,7 +62,7 @@ def test_removal_effects_are_those_of_a_chain_that_is_solved_without_each_group(
     groups = "abcdefg"[: rng.randint(1, 7)]
     converted, lost = some_paths(rng, rng.randint(1, 8), groups), some_paths(rng, rng.randint(0, 8), groups)
     wanted = effects_of(converted, lost)
-    found = removal_effects([*converted, []], [*lost, [], []])
+    found = removal_effects(walked([*converted, []]), walked([*lost, [], []]))
     assert list(found) == sorted(found)
     assert {group: effect for group, effect in found.items() if effect} == {
         group: pytest.approx(float(effect) * 10**DIGITS, abs=100) for group, effect in wanted.items() if effect
@@ -63,16 +70,22 @@ def test_removal_effects_are_those_of_a_chain_that_is_solved_without_each_group(
 
 
 def test_a_group_of_lost_paths_alone_has_no_effect_and_without_conversions_there_are_none() -> None:
-    assert removal_effects([["a"]], [["b"]]) == {"a": 10**DIGITS, "b": 0}
-    assert removal_effects([], [["a"], ["b"]]) == {}
-    assert removal_effects([[]], []) == {}
+    assert removal_effects(walked([["a"]]), walked([["b"]])) == {"a": 10**DIGITS, "b": 0}
+    assert removal_effects(walked([]), walked([["a"], ["b"]])) == {}
+    assert removal_effects(walked([[]]), walked([])) == {}
 
 
-def test_a_chain_of_too_many_groups_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_follows_itself_a_million_times_changes_no_digit() -> None:
+    once = removal_effects(walked([["a", "b"], ["b"], ["c"]]), walked([["b", "a"], ["c"]]))
+    assert removal_effects(walked([["a", *["b"] * 10**6], ["b"], ["c"]]), walked([["b", "a"], ["c"]])) == once
+
+
+def test_a_chain_of_too_many_groups_is_refused_if_there_is_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markov, "GROUPS_MAX", 2)
-    assert len(removal_effects([["a", "b"]], [])) == 2
+    assert len(removal_effects(walked([["a", "b"]]), walked([]))) == 2
+    assert removal_effects(walked([]), walked([["a", "b", "c"]])) == {}
     with pytest.raises(TooManyGroups, match="3 groups"):
-        removal_effects([["a", "b"]], [["c"]])
+        removal_effects(walked([["a", "b"]]), walked([["c"]]))
 
 
 def worth(deals: list[tuple[int, Path]], groups: frozenset[str]) -> int:
