@@ -71,7 +71,7 @@ async def earned_by_paths(
             effects = await asyncio.to_thread(removal_effects, converted[code], lost)
             parts = exact.shares(minor, Parts(list(effects.values()), sum(effects.values())))
             for name, part in zip(effects, parts, strict=True):
-                if part:  # else it may be of lost paths alone, and has no row
+                if part:  # else it may be a group from which no path converts, and has no row
                     out[MARKOV][Group(name), code] += part
     return dict(out)
 
