@@ -39,7 +39,7 @@ RANGE = "range=custom&from=2024-01-01&to=2024-03-31"
 PAGES = [
     f"campaigns?{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&compare=previous", f"campaign?id=spring&{RANGE}&as=list&held=list",
     "attribution", "attribution?of=contacts&by=channel", "assets", f"asset?id=mail&{RANGE}", "deals", "deal?id=d", "contacts",
-    "contact?id=kari%40example.no", "unresolved", "live", "operations", "campaign?id=nobody",
+    "contact?id=kari%40example.no", "unresolved", "live", "operations", "campaign?id=nobody", "attribution?model=markov",
 ]  # fmt: skip
 ZONES = ["Pacific/Kiritimati", "Asia/Kolkata", "Europe/Oslo", "America/St_Johns", "Pacific/Pago_Pago"]
 
@@ -474,6 +474,29 @@ def test_the_currency_is_a_choice_and_stays(visit: Visit) -> None:
 def test_shares_of_created_contacts_add_up(visit: Visit) -> None:
     page = whole(visit("attribution?of=contacts"))
     expect(page.locator("tfoot .sum")).to_contain_text("✓ adds up")
+
+
+def test_models_by_the_paths_of_all_journeys_are_asked_for_once_they_are_chosen(visit: Visit, up: Up) -> None:
+    page = whole(visit("attribution"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(up.url)))
+    expect(page.locator("#model-markov")).to_contain_text("How many won deals would be missing")
+    expect(page.locator("#model-shapley")).to_contain_text("choose it to have it worked out")
+    page.click("#model-markov")
+    expect(page.locator("#groups")).to_have_text("Won revenue by campaign, Markov")
+    expect(page.locator("#groups-host tfoot")).to_contain_text("✓ adds up")
+    expect(page.locator("#groups-host tbody tr", has_text="Spring")).to_contain_text("€50.00")  # under linear 66.67
+    expect(page.locator("#model-shapley .stack")).to_be_visible()
+    assert ["model=markov" in url for url in asked if url.startswith("/v1/reports/attribution")] == [True]
+    page.click("#deals-spring")
+    expect(page.locator("dialog h3", has_text="behind it")).to_have_text("1 deal behind it")
+    page.keyboard.press("Escape")
+    expect(page.locator(".nav a").nth(0)).to_have_attribute(
+        "href", "/dashboard/campaigns"
+    )  # no other page has the model
+    page.select_option("#pick-of", "deals")
+    expect(page.locator("#groups")).to_have_text("Deals created by campaign, linear")
+    expect(page.locator("#model-markov")).to_have_count(0)
 
 
 def test_who_held_an_asset_is_reported_with_the_event_of_the_move(visit: Visit) -> None:

@@ -4,21 +4,25 @@ import { h, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
 import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch, tried } from "./parts.js";
 import { bones, choices, chosen, choose, currencyAsked, link, query, rangeControls, rangeOnly, rangeSaid, run, select } from "./shell.js";
-import { ASSET_TYPES, channelName, MODELS, typeName } from "./words.js";
+import { ASSET_TYPES, channelName, DATA_DRIVEN, DATA_DRIVEN_SAYS, MODELS, typeName } from "./words.js";
 
 const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
 const OF = { revenue: "Won revenue", deals: "Deals created", contacts: "Contacts created" };
 const SHOWN = 30, PATH_SHOWN = 8;
 const REASONS = { no_campaign: "No campaign", no_journey: "No journey", none: "None" };
 
-const asked = () => ({ ...rangeOnly(), model: Object.keys(MODELS), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : currencyAsked() });
+const ALL_MODELS = { ...MODELS, ...DATA_DRIVEN };
+// Those that are data-driven take the paths of all journeys, which takes long, and share out revenue alone: they are asked for once one is chosen.
+const namesAsked = () => Object.keys(!chosen("of") && query().model in DATA_DRIVEN ? ALL_MODELS : MODELS);
+const asked = () => ({ ...rangeOnly(), model: namesAsked(), group_by: chosen("by") || "campaign", of: chosen("of") || "revenue", currency: chosen("of") ? "" : currencyAsked() });
 
 const askPaths = () => get("/v1/reports/paths", { ...rangeOnly(), limit: "10" });
 
 async function load() {
   const paths = askPaths();
   paths.catch(() => {}); // `drawPaths` awaits it and says what was wrong
-  return { report: await get("/v1/reports/attribution", asked()), paths, model: query().model, by: asked().group_by, of: asked().of };
+  const report = await get("/v1/reports/attribution", asked());
+  return { report, paths, model: query().model in report.total ? query().model : "linear", by: asked().group_by, of: asked().of };
 }
 
 const groupName = (row, by) => {
@@ -41,13 +45,13 @@ function partsOf(data, model, k) {
 }
 
 function side(data, k, refresh) {
-  const names = Object.keys(MODELS).filter(m => m in data.report.total);
+  const names = Object.keys(data.of === "revenue" ? ALL_MODELS : MODELS);
   const { drawn: now, whole } = partsOf(data, data.model, k);
   const take = model => { choose("model", model === "linear" ? "" : model); refresh(); };
   return h("section", { class: "panel", "aria-labelledby": "side" },
     h("header", {}, h("div", {}, h("h2", { id: "side" }, "Models side by side"), h("p", {}, "The same journeys, shared out differently. Choose one to read it in the table."))),
     h("div", { class: "pad" }, h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model" }, names.map((model, i) => {
-      const { drawn } = partsOf(data, model, k), on = model === data.model;
+      const here = model in data.report.total, drawn = here ? partsOf(data, model, k).drawn : [], on = model === data.model;
       return h("button", { type: "button", role: "radio", id: "model-" + model, "aria-checked": String(on), tabindex: on ? 0 : -1, onclick: () => take(model),
         onkeydown: event => {
           const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -56,9 +60,10 @@ function side(data, k, refresh) {
           const next = names[(i + step + names.length) % names.length];
           document.getElementById("model-" + next).focus();
           take(next);
-        } }, MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, "nothing to share out"));
+        } }, ALL_MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, here ? "nothing to share out" : "choose it to have it worked out"),
+      model in DATA_DRIVEN && h("small", { class: "muted" }, DATA_DRIVEN_SAYS[model]));
     })),
-    h("ul", { class: "legend", "aria-label": MODELS[data.model] || data.model }, now.map(p => h("li", {}, swatch(p.k), h("span", { class: "cut" }, p.name), h("b", {}, percent(p.minor, whole)))))));
+    h("ul", { class: "legend", "aria-label": ALL_MODELS[data.model] }, now.map(p => h("li", {}, swatch(p.k), h("span", { class: "cut" }, p.name), h("b", {}, percent(p.minor, whole)))))));
 }
 
 const label = (p, by) => p.group !== null && by === "campaign" ? h("a", { href: link("campaign", { id: p.group }) }, p.name)
@@ -68,20 +73,21 @@ function table(data, k, again) {
   const { report, of, by, model } = data, { table: parts, whole } = partsOf(data, model, k), fits = parts.reduce((sum, p) => sum + p.minor, 0n) === whole;
   const few = data.whole ? parts : [...parts.slice(0, SHOWN), ...parts.slice(SHOWN).filter(p => p.group === null)], hidden = parts.filter(p => !few.includes(p));
   const left = hidden.reduce((sum, p) => sum + p.minor, 0n), rest = of === "revenue" ? inUnits(left, PART_DECIMALS).replace(/0{4}$/, "") : partText(left);
-  // Each number opens the deals or contacts behind it; what the group earned or brought of them adds up to the row.
+  // Each number opens the deals or contacts behind it; what the group earned or brought of them adds up to the row. A data-driven model has no shares
+  // of deals and contacts: they are shown with those under the linear one, and the amount of a row opens nothing.
   const behind = (p, said, what) => door(said, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
-    name: p === null ? `${OF[of]}, in all` : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model, currency: report.currency }, of,
+    name: p === null ? `${OF[of]}, in all` : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model: model in DATA_DRIVEN ? "linear" : model, currency: report.currency }, of,
     kind: what === "contacts" || of === "contacts" ? "contacts" : "deals", group: p?.group, reason: p?.group === null ? p.reason : null,
   }));
   const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
   return h("section", { class: "panel", "aria-labelledby": "groups" },
-    h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
+    h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${model in DATA_DRIVEN ? ALL_MODELS[model] : ALL_MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
       csvButton("/v1/reports/attribution", asked, "attribution")),
     h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards four", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
         cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
-        cell(p.row.contacts == null ? "" : behind(p, num(p.row.contacts), "contacts"), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
+        cell(p.row.contacts == null ? "" : behind(p, num(p.row.contacts), "contacts"), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(model in DATA_DRIVEN ? write(p.text, of, report.currency) : behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
         hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: 4 }), cell(write(rest, of, report.currency), { class: "n" }))),
       h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(behind(null, write(report.total[model], of, report.currency), "sum"), { class: "n" }))))));
 }

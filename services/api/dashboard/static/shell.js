@@ -4,7 +4,7 @@ import { openDrawer } from "./dialogs.js";
 import { h, icon, nothingOn, s, show, sr } from "./dom.js";
 import { counted, instantOf, timeOf, zone } from "./format.js";
 import { bounds, COMPARED, daysSaid, RANGES } from "./ranges.js";
-import { MODELS } from "./words.js";
+import { DATA_DRIVEN, MODELS } from "./words.js";
 
 const REFRESH_MS = 2000;
 const SKELETON_MS = 150;
@@ -49,7 +49,7 @@ export function choose(name, value) {
 
 export const link = (page, more = {}) => {
   const next = new URLSearchParams(more);
-  for (const name of KEPT) if (chosen(name)) next.set(name, chosen(name));
+  for (const name of KEPT) if (chosen(name) && !(name === "model" && chosen(name) in DATA_DRIVEN && page !== "attribution")) next.set(name, chosen(name));
   return `/dashboard/${page}${next.size ? "?" + next : ""}`;
 };
 

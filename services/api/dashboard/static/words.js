@@ -65,6 +65,12 @@ export const MODELS = {
   w_shaped: "W-shaped", full_path: "Full path", time_decay: "Time decay", j_shaped: "J-shaped",
   inverse_j_shaped: "Inverse J-shaped",
 };
+// Models that share out revenue among the groups of a report, and have no shares of a deal or contact: what each does.
+export const DATA_DRIVEN = { markov: "Markov", shapley: "Shapley" };
+export const DATA_DRIVEN_SAYS = {
+  markov: "How many won deals would be missing without the group, by the paths of all contacts, with or without a won deal.",
+  shapley: "Each won deal in equal parts among the groups on its path, however often each was touched.",
+};
 export const ASSET_TYPES = {
   site_page: "Site pages", landing_page: "Landing pages", blog_post: "Blog posts", case_study: "Case studies", form: "Forms",
   cta: "Calls to action", marketing_email: "Marketing emails", social_post: "Social posts", paid_search: "Paid search",
