@@ -15,13 +15,14 @@ from shared.access.reporting_group import GROUP
 from shared.errors import ExpectedError
 from shared.events.currencies import DECIMALS
 from shared.projection.generations import NoGeneration, WrongShape, live_generation
+from shared.projection.sql import sql_numbers
 from shared.projection.windows import KEY_COLUMN
 from shared.reading.attribution import OWNER_OF, statuses_by_route
 from shared.reading.overview import METRIC_OF_TYPE
 from shared.reading.reasons import reason_of_touch
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.first_and_last_touch import FIRST_TOUCH_ROUTES
-from shared.rules.influence import TouchType
+from shared.rules.influence import INFLUENCING, REVENUE_TOUCHES, TouchType
 from shared.rules.pre_association import Route, WindowStatus, kept_out
 from shared.rules.settings import Settings
 
@@ -85,6 +86,7 @@ _COUNTED = f"({reason_of_touch()}) IS NULL"
 _VISIT_COUNTS = " OR ".join(
     f"m.by_{route.name.lower()} = {WindowStatus.COUNTS:d}" for route in sorted(FIRST_TOUCH_ROUTES)
 )
+_KEYS_COUNT = " OR ".join(f"m.by_{route.name.lower()} = {WindowStatus.COUNTS:d}" for route in Route)
 _PART = (
     """coalesce(sign(e.minor) * (abs(e.minor) / p.campaigns + (p.nth <= abs(e.minor) % p.campaigns)::int), e.minor)"""
 )
@@ -122,6 +124,22 @@ FROM (
         AND t.session IS NOT NULL GROUP BY 1, 2, 3, 4
 ) d JOIN {{g}}.campaign c ON c.ws = d.ws AND c.campaign = d.campaign
 GROUP BY workspace, campaign_id, day""",
+    "campaign_contacts": f"""
+SELECT DISTINCT r.workspace_id AS workspace, cam.campaign_id, c.name AS contact, {
+        _DAY.format(instant=_instant("t.occurred_at_us"))
+    } AS day {_TOUCHES_OF_CAMPAIGNS}
+JOIN {{g}}.campaign cam ON cam.ws = t.ws AND cam.campaign = m.campaign {OWNER_OF.replace("$1", "t.ws")}
+JOIN {{g}}.contact c ON c.ws = t.ws AND c.contact = o.contact
+WHERE t.type IN ({sql_numbers(INFLUENCING)}) AND {_COUNTED}""",
+    "campaign_deals": f"""
+SELECT r.workspace_id AS workspace, cam.campaign_id, d.deal_id, d.state, {_amount("d.amount_minor", "d.currency")} AS amount, d.currency,
+    {_instant("b.dated_us")} AS dated_at,
+    ARRAY(SELECT c.name FROM {{g}}.contact c WHERE c.ws = b.ws AND c.contact = ANY(b.contacts) ORDER BY c.name) AS revenue_contacts
+FROM {_ROWS} JOIN (
+    SELECT t.ws, t.deal, m.campaign, max(t.dated_us) AS dated_us,
+        array_agg(DISTINCT t.contact) FILTER (WHERE t.won AND t.type IN ({sql_numbers(REVENUE_TOUCHES)})) AS contacts
+    FROM {{g}}.deal_touch t CROSS JOIN {_met()} WHERE {_KEYS_COUNT} GROUP BY t.ws, t.deal, m.campaign) b ON b.ws = r.ws
+JOIN {{g}}.deal d ON d.ws = r.ws AND d.deal = b.deal JOIN {{g}}.campaign cam ON cam.ws = r.ws AND cam.campaign = b.campaign""",
     "touches": f"""
 SELECT r.workspace_id AS workspace, t.event_id, {_type("t.type")} AS type, {
         _instant("t.occurred_at_us")
@@ -161,7 +179,7 @@ CROSS JOIN LATERAL (SELECT key AS model, value::bigint AS minor FROM jsonb_each_
 LEFT JOIN LATERAL (
     SELECT cam.campaign_id, row_number() OVER (ORDER BY cam.campaign_id) AS nth, count(*) OVER () AS campaigns
     FROM {_met()} JOIN {{g}}.campaign cam ON cam.ws = t.ws AND cam.campaign = m.campaign
-    WHERE {" OR ".join(f"m.by_{route.name.lower()} = {WindowStatus.COUNTS:d}" for route in Route)}) p ON true
+    WHERE {_KEYS_COUNT}) p ON true
 LEFT JOIN {{g}}.contact c ON c.ws = t.ws AND c.contact = t.contact""",
 }
 """By name, what each view selects. docs/reporting.md says what their columns mean."""

@@ -169,7 +169,21 @@ async def sql_views(asked: Asked) -> Numbers:
     types = await asked.views.fetch(
         "SELECT type, sum(touches) AS n FROM touches WHERE campaign_id = $1 AND counted GROUP BY 1", asked.campaign
     )
-    out = {**{name: int(n) for name, n in days.items()}, **{f"touches {row['type']}": int(row["n"]) for row in types}}
+    out: Numbers = {name: int(n) for name, n in days.items()}
+    out |= {f"touches {row['type']}": int(row["n"]) for row in types}
+    out["influenced_contacts"] = await asked.views.fetchval(
+        "SELECT count(DISTINCT contact) FROM campaign_contacts WHERE campaign_id = $1", asked.campaign
+    )
+    deals = await asked.views.fetch(
+        "SELECT state, amount::text, currency, revenue_contacts FROM campaign_deals WHERE campaign_id = $1",
+        asked.campaign,
+    )
+    won = [deal for deal in deals if deal["state"] == "won"]
+    out |= {
+        "influenced_deals": len(deals), "closed_deals": len(won),
+        "influenced_revenue": summed([dict(deal) for deal in won if deal["amount"] is not None]),
+        "contacts_with_revenue": len({contact for deal in deals for contact in deal["revenue_contacts"]}),
+    }  # fmt: skip
     if asked.model in MODELS:
         shares = await asked.views.fetch(
             "SELECT currency, sum(share)::text AS amount FROM shares WHERE model = $1 AND campaign_id = $2 GROUP BY 1",
@@ -334,6 +348,10 @@ async def hubspot(asked: Asked) -> Numbers:
     if asked.model in MODELS:
         revenue = await asked.got(f"{base}/revenue?{dates}&attributionModel={asked.model.upper()}")
         out |= {"closed_deals": revenue["dealsNumber"], "contacts_with_attributed_revenue": revenue["contactsNumber"]}
+        wanted = (await overview(asked)), revenue["currencyCode"]
+        for name, shown in (("influenced_revenue", "dealAmount"), ("attributed_revenue", "revenueAmount")):
+            in_own = wanted[0][name].get(wanted[1], Decimal(0))
+            assert Decimal(str(revenue[shown])) == in_own, f"{shown} {revenue[shown]}, {in_own} in the overview"
     return out
 
 

@@ -77,6 +77,35 @@ def test_amounts_are_decimals_in_the_unit_of_their_currency(
     assert shares == [("5", Decimal(100))]
 
 
+def test_campaigns_have_their_contacts_by_day_and_their_deals(
+    spring: Workspace, runner: asyncio.Runner, database_url: str
+) -> None:
+    late, early = "2026-02-01T23:30:00Z", "2026-02-01T12:30:00Z"  # in Oslo another day
+    sent = {"type": "email_clicked", "asset_id": "lp", "contact": {"email": "kari@example.no"}, "occurred_at": late}
+    opened = {"type": "deal_created", "deal_id": "o", "contacts": [{"email": "kari@example.no"}], "occurred_at": early}
+    oslo = {"type": "workspace_configured", "settings": {"time_zone": "Europe/Oslo"}, "occurred_at": AT}
+
+    async def read() -> tuple[Any, ...]:
+        await spring.send(sent, opened, oslo)
+        await spring.project()
+        async with connected(spring, database_url) as connection:
+            return (
+                await rows(connection, "SELECT campaign_id, contact, day::text FROM campaign_contacts ORDER BY day"),
+                await rows(
+                    connection,
+                    "SELECT campaign_id, deal_id, state, amount, currency, dated_at, revenue_contacts FROM campaign_deals ORDER BY dated_at",
+                ),
+            )
+
+    contacts, deals = runner.run(read())
+    kari = "kari@example.no"
+    assert contacts == [("spring", kari, "2026-02-01"), ("spring", kari, "2026-02-02")]
+    assert [(*deal[:5], deal[5].isoformat(), deal[6]) for deal in deals] == [
+        ("spring", "o", "open", None, "EUR", "2026-02-01T12:30:00+00:00", []),
+        ("spring", "d", "won", Decimal(100), "JPY", "2026-02-03T12:00:00+00:00", [kari]),
+    ]
+
+
 def test_a_login_sees_nothing_of_another_workspace(
     spring: Workspace, running: Running, runner: asyncio.Runner, database_url: str
 ) -> None:
@@ -84,10 +113,10 @@ def test_a_login_sees_nothing_of_another_workspace(
         other = await new_workspace(running, "other")
         async with connected(other, database_url) as connection:
             views = await rows(connection, "SELECT viewname FROM pg_views WHERE schemaname = 'reporting'")
-            assert len(views) == 6
+            assert len(views) == 8
             return [await connection.fetchval(f"SELECT count(*) FROM reporting.{name}") for (name,) in views]
 
-    assert runner.run(read()) == [0] * 6
+    assert runner.run(read()) == [0] * 8
 
 
 @pytest.mark.parametrize(
