@@ -257,9 +257,9 @@ class ContactsNamedAgain:
 class CatalogChanged:
     """Keys of assets, pages, links and utm values whose attribution windows were rewritten; `campaigns` are those that have other windows now.
 
-    `windows` say by which route which keys count for other campaigns now, or for campaigns of another owner, and between which instants: route,
-    key, from, to. `named` are keys
-    of assets and pages that are of another asset now, or of an asset of another type, network or kind of advertisement.
+    `windows` say by which route which keys count for other campaigns now, or for campaigns that have another owner now, and between which instants:
+    route, key, from, to. `named` are keys of assets and pages that are of another asset now, or of an asset of another type, network or kind of
+    advertisement.
     """
 
     keys: frozenset[int] = NO_KEYS
