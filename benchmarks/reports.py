@@ -24,6 +24,7 @@ from benchmarks.measure import background_done, database_of
 from benchmarks.reads import rebuild_alone
 from shared.events.codec import Record, accept, encode_record
 from shared.reading.campaign_keys import MODEL_PLACES
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.models import MODELS
 from touchline.compose import compose
 from touchline.configuration import Configuration
@@ -188,6 +189,11 @@ async def _ask(client: httpx.AsyncClient, data: Path) -> None:
         questions[f"by owner, {said}, 1 of 9 models"] = f"/v1/reports/attribution?group_by=owner&model=linear{span}"
         questions[f"by campaign, {said}, a defined model"] = f"/v1/reports/attribution?model={DEFINED}{span}"
         questions[f"paths, {said}"] = f"/v1/reports/paths?{span.removeprefix('&')}"
+        for by in BARE:
+            data_driven = "&".join(f"model={model}" for model in DATA_DRIVEN)
+            questions[f"by {by}, {said}, {' and '.join(DATA_DRIVEN)}"] = (
+                f"/v1/reports/attribution?group_by={by}&{data_driven}{span}"
+            )
     took_s: dict[str, list[float]] = {name: [] for name in questions}
     asked_s = ASKED_S / len(questions)
     for name, path in questions.items():
