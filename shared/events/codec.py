@@ -15,6 +15,8 @@ from shared.events.currencies import CURRENCIES
 from shared.events.emails import is_plausible, normalised_email
 from shared.events.instants import DAY_US, HOUR_US, to_micros, to_rfc3339
 from shared.events.limits import (
+    CLOCK_AHEAD_US_MAX,
+    CLOCK_BEHIND_US_MAX,
     CLOSED_AT_MAX_US,
     COLLECT_AGE_DAYS_MAX,
     COUNT_MAX,
@@ -209,10 +211,13 @@ def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, rec
 
 
 def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:
-    """When it occurred by our clock: as long before its receipt as it was before its sending by the sender's (rule **clock**).
+    """When it occurred by our clock, in microseconds since 1970, like all arguments (rule **clock**).
 
-    No event occurs after its receipt: one that the sender dates after its sending is dated at its receipt.
+    A clock that seems right is believed: by one request, its error cannot be told from the time that the request took. An event of a wrong
+    clock happened as long before its receipt as it was before its sending. No event is dated after its receipt.
     """
+    if -CLOCK_AHEAD_US_MAX <= received_at_us - sent_at_us <= CLOCK_BEHIND_US_MAX:
+        return min(occurred_at_us, received_at_us)
     return received_at_us - max(0, sent_at_us - occurred_at_us)
 
 

@@ -282,6 +282,39 @@ def test_a_browsers_clock_is_corrected_and_its_visit_earns_the_deal(
     run(check())
 
 
+@pytest.mark.parametrize("ahead_s", [0, -1, 1.5])
+def test_what_follows_a_visit_at_once_is_of_its_session_though_the_visits_request_took_longer(
+    workspace: Workspace, run: Run, ahead_s: float
+) -> None:
+    """As the tracker sends them: the visit's request opens the connection, and what comes 50 ms later waits for its answer."""
+
+    async def check() -> None:
+        await workspace.send(CAMPAIGN)
+        opened = now() + dt.timedelta(seconds=ahead_s)
+        took = dt.timedelta(milliseconds=700), dt.timedelta(milliseconds=30)
+        seen_at = opened + dt.timedelta(milliseconds=50)
+        visit = {**VISIT, "id": "visit", "occurred_at": opened.isoformat()}
+        seen = {
+            "type": "cta_viewed",
+            "id": "seen",
+            "visitor_id": "v",
+            "asset_id": "a",
+            "occurred_at": seen_at.isoformat(),
+        }
+        async with workspace.client("server") as client:
+            for event, sent_at, way in ((visit, opened, took[0]), (seen, opened + took[0], took[1])):
+                await asyncio.sleep(way.total_seconds())
+                body = {"sent_at": sent_at.isoformat(), "events": [event]}
+                assert (await client.post("/v1/events", json=body)).status_code == 202
+        await workspace.project()
+        explained = {name: (await workspace.get(f"/v1/events/{name}/explain")).json() for name in ("visit", "seen")}
+        assert explained["visit"]["occurred_at"] < explained["seen"]["occurred_at"]
+        assert explained["visit"]["session"] == explained["seen"]["session"]
+        assert await metric(workspace, "sessions") == 1
+
+    run(check())
+
+
 def test_a_request_with_a_bad_sent_at_is_refused_by_name(workspace: Workspace, run: Run) -> None:
     async def check() -> None:
         async with workspace.client("server") as client:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import random
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.events.codec import (
     Refusal,
     accept,
     canonical,
+    corrected,
     decode_record,
     encode_event,
     encode_record,
@@ -330,6 +332,38 @@ def happened_us(event: dict[str, object], key: str = "collect", **more: object) 
 def test_a_senders_clock_is_corrected_by_when_it_sent(occurred: float, sent: float, age_hours: float) -> None:
     event = {**VISIT, "occurred_at": instant(occurred), "sent_at": instant(sent)}
     assert happened_us(event) == NOW_US - round(age_hours * HOUR_US)
+
+
+@pytest.mark.parametrize(
+    ("difference_s", "age_s", "after_s"),
+    [
+        (0, 0, 0), (0.7, 0, -0.7), (8, 0, -8), (8.000001, 0, 0), (9, 1, -1),  # the clock is behind, or the request took so long
+        (-0.5, 0, 0), (-2, 0, 0), (-2.000001, 0, 0), (-1, 3, -2), (-3, 3, -3),  # the clock is ahead
+        (1, 100, -101), (8.000001, 100, -100), (3, -5, 0), (20, -5, 0),
+    ],
+)  # fmt: skip
+def test_a_clock_that_may_be_right_is_believed_and_no_event_is_dated_after_its_receipt(
+    difference_s: float, age_s: float, after_s: float
+) -> None:
+    """`difference_s`: how much later the receipt is than the sending by the sender's clock; `age_s`: of the event at its sending."""
+    sent_us = NOW_US - round(difference_s * 1e6)
+    event = {**VISIT, "occurred_at": to_rfc3339(sent_us - round(age_s * 1e6)), "sent_at": to_rfc3339(sent_us)}
+    assert happened_us(event, "server") == NOW_US + round(after_s * 1e6)
+
+
+@pytest.mark.parametrize("ahead_s", [-1.5, -0.1, 0.0, 0.3, 1.5])
+def test_events_of_a_clock_that_is_about_right_keep_their_order_however_long_their_requests_take(
+    ahead_s: float,
+) -> None:
+    rng = random.Random(1)
+    now_us, dated = NOW_US, []
+    for _ in range(200):
+        occurred_us = now_us + rng.randrange(100_000)
+        sent_us = occurred_us + rng.randrange(50_000)
+        now_us = sent_us + rng.randrange(5_000_000)  # the next request waits for the answer
+        skew_us = round(ahead_s * 1e6)
+        dated.append(corrected(occurred_us + skew_us, sent_us + skew_us, now_us))
+    assert dated == sorted(dated)
 
 
 def test_a_request_says_once_for_all_when_it_was_sent_and_an_event_knows_better() -> None:
