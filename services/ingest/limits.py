@@ -34,7 +34,7 @@ from shared.web.problems import Problem
 
 RATE_LIMITED = "rate_limited"
 BURST_S = 10  # of the rate may come at once: a page that opens, a queue that was offline
-KEYS_MAX = 200  # that a process counts for, 5 MiB each at most; the one that sent longest ago is forgotten first
+KEYS_MAX = 200  # that a process counts for, 6 MiB each at most; the one that sent longest ago is forgotten first
 ADDRESSES_MAX = 100_000  # the same for addresses, some 200 bytes each
 CACHED_ADDRESSES = 4_096  # about 1 MB; a page sends several requests from one address
 IPV6_PREFIX_BITS = 64  # one subscriber has all addresses of it
@@ -45,6 +45,7 @@ VISIT = name_of(PageVisited)
 NEAR = 0.8  # of a bound: then the first alarm comes
 EXACT_MAX = 500  # values that are kept each; beyond them a Bloom filter takes their place
 BITS_A_VALUE, PROBES = 16, 7  # then one new value in two thousand is taken for a known one
+LATELY_MAX = 4_096  # values that the filter need not be asked for again, and URLs that need not be read again; some 300 kB of each kind
 
 Kind = Literal["visitors", "contacts", "assets", "pages", "utm_values"]
 KINDS: dict[Kind, tuple[str, Code]] = {
@@ -93,34 +94,34 @@ class Distinct:
     """Counts distinct values up to a bound, exactly while they are few; then it takes some new ones for known ones, never the reverse."""
 
     def __init__(self, bound: int) -> None:
-        self.bound, self.count = bound, 0
-        self._exact: set[int] | None = set()
+        self.bound, self.count, self.near = bound, 0, int(bound * NEAR)
+        self._known: set[int] = set()  # all values while they are few; then those that came lately
         self._bits = bytearray()
         self._mask = (1 << max(1, bound * BITS_A_VALUE - 1).bit_length()) - 1
 
     def admits(self, value: object) -> bool:
         """Whether the value is known, or new and within the bound; then it is known from now on."""
         digest = hash(value)
-        if self._exact is not None:
-            if digest in self._exact:
-                return True
+        if digest in self._known:
+            return True
+        if not (self._bits and self._holds(digest)):
             if self.count >= self.bound:
                 return False
-            self._exact.add(digest)
             self.count += 1
-            if len(self._exact) > EXACT_MAX:
-                self._bits = bytearray((self._mask + 1) // 8)
-                for each in self._exact:
-                    self._set(each)
-                self._exact = None
-            return True
-        if self._holds(digest):
-            return True
-        if self.count >= self.bound:
-            return False
-        self._set(digest)
-        self.count += 1
+            if self._bits:
+                self._set(digest)
+        self._known.add(digest)
+        if len(self._known) > (LATELY_MAX if self._bits else EXACT_MAX):
+            self._use_bits()
         return True
+
+    def _use_bits(self) -> None:
+        """Forget which values came lately; the filter knows all of them."""
+        if not self._bits:
+            self._bits = bytearray((self._mask + 1) // 8)
+            for each in self._known:
+                self._set(each)
+        self._known = set()
 
     def _holds(self, digest: int) -> bool:
         bits, mask, step = self._bits, self._mask, (digest >> 32) | 1
@@ -135,6 +136,24 @@ class Distinct:
         for _ in range(PROBES):
             bits[(digest & mask) >> 3] |= 1 << (digest & 7)
             digest += step
+
+
+class _Today:
+    """What a key has sent since midnight UTC: the distinct values of each kind, and the URLs whose values were all admitted."""
+
+    def __init__(self, bounds: dict[Kind, int]) -> None:
+        self.distinct = {kind: Distinct(bound) for kind, bound in bounds.items()}
+        self._urls: set[int] = set()
+
+    def knows(self, url: int) -> bool:
+        """Whether all values of a URL were admitted, so that it need not be read again; `url` is its digest."""
+        return url in self._urls
+
+    def learn(self, url: int) -> None:
+        """Remember that all values of a URL were admitted."""
+        if len(self._urls) >= LATELY_MAX:
+            self._urls = set()
+        self._urls.add(url)
 
 
 class _Contact(msgspec.Struct):
@@ -175,7 +194,7 @@ class Limits:
         }  # fmt: skip
         self._day = 0
         self._alarmed: set[tuple[str, str, Kind, str]] = set()
-        self._seen: OrderedDict[tuple[str, str], dict[Kind, Distinct]] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], _Today] = OrderedDict()
 
     def check_key(self, access: Access) -> None:
         """Raise a 429 `Problem` if a collect key has sent too many events."""
@@ -208,9 +227,14 @@ class Limits:
         """
         if access.scope != "collect" or isinstance(outcome, Refusal):
             return outcome
-        seen = self._of_today(access, outcome.received_at)
-        for kind, value in _values(_decode_sent(outcome.event), addresses):
-            distinct = seen[kind]
+        today, sent = self._of_today(access, outcome.received_at), _decode_sent(outcome.event)
+        pages = sent.type == VISIT and not sent.asset_id
+        url = hash((sent.url, pages, addresses))
+        known = sent.url is None or today.knows(url)
+        for kind, value in (
+            _values(sent) if known else (*_values(sent), *_values_of_url(sent.url or "", addresses, pages=pages))
+        ):
+            distinct = today.distinct[kind]
             if by_token and kind == "contacts":
                 continue
             if distinct.bound and not distinct.admits(value):
@@ -219,23 +243,25 @@ class Limits:
                 self._alarm(access, kind, distinct, "met")
                 said = f"this key has sent {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may send no others today"
                 return Refusal(index, outcome.id, code, where, said)
-            if distinct.count == int(distinct.bound * NEAR):
+            if distinct.count == distinct.near:
                 self._alarm(access, kind, distinct, "near")
+        if not known:
+            today.learn(url)
         return outcome
 
-    def _of_today(self, access: Access, at_us: int) -> dict[Kind, Distinct]:
+    def _of_today(self, access: Access, at_us: int) -> _Today:
         if at_us // DAY_US > self._day:
             self._day = at_us // DAY_US
             self._seen.clear()
             self._alarmed.clear()
         key = (access.workspace, access.hint)
-        seen = self._seen.get(key)
-        if seen is None:
-            seen = self._seen[key] = {kind: Distinct(bound) for kind, bound in self._bounds.items()}
+        today = self._seen.get(key)
+        if today is None:
+            today = self._seen[key] = _Today(self._bounds)
             if len(self._seen) > KEYS_MAX:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)
-        return seen
+        return today
 
     def _alarm(self, access: Access, kind: Kind, distinct: Distinct, level: str) -> None:
         """Tell the operator, once a day for each key, kind and level."""
@@ -283,22 +309,26 @@ def _name(access: Access) -> str:
     return f"{access.workspace}/{access.hint}"
 
 
-def _values(sent: _Sent, addresses: AddressRules) -> Iterator[tuple[Kind, object]]:
-    """The bounded values of an event, those in its URL among them."""
+def _values(sent: _Sent) -> list[tuple[Kind, object]]:
+    """The bounded values of an event's own fields."""
+    found: list[tuple[Kind, object]] = []
     if sent.visitor_id:
-        yield "visitors", sent.visitor_id
+        found.append(("visitors", sent.visitor_id))
     if sent.contact is not None and sent.contact.email:
-        yield "contacts", sent.contact.email.strip().casefold()
-    for asset_id in (sent.asset_id, sent.via_asset_id):
-        if asset_id:
-            yield "assets", asset_id
-    for n, value in enumerate((sent.utm_source, sent.utm_medium, sent.utm_campaign, sent.utm_term, sent.utm_content)):
-        if value:
-            yield "utm_values", (n, value)
-    if sent.url and sent.type == VISIT and not sent.asset_id:
-        yield "pages", page_of(sent.url, addresses)
-    if sent.url and "=" in sent.url:
-        page = parse(sent.url, "")
+        found.append(("contacts", sent.contact.email.strip().casefold()))
+    found += [("assets", asset_id) for asset_id in (sent.asset_id, sent.via_asset_id) if asset_id]
+    utm = (sent.utm_source, sent.utm_medium, sent.utm_campaign, sent.utm_term, sent.utm_content)
+    if any(utm):
+        found += [("utm_values", (n, value)) for n, value in enumerate(utm) if value]
+    return found
+
+
+def _values_of_url(url: str, addresses: AddressRules, *, pages: bool) -> Iterator[tuple[Kind, object]]:
+    """The bounded values of an event's URL. `pages`: the event is a visit, so the URL's page is one of them."""
+    if url and pages:
+        yield "pages", page_of(url, addresses)
+    if "=" in url:
+        page = parse(url, "")
         if page.via_asset_id:
             yield "assets", page.via_asset_id
         for n, value in enumerate(page.utm):

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from services.ingest.limit_settings import Rates
-from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, Buckets, Distinct, Limits, address_of
+from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, LATELY_MAX, Buckets, Distinct, Limits, address_of
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal
-from shared.rules.page import BY_PATH, AddressRules
+from shared.rules.page import BY_PATH, AddressRules, parse
 from shared.web.problems import Problem
 
 PUBLIC = Access("w", "collect", "tlc_abcd")
@@ -148,6 +148,44 @@ def test_pages_are_counted_by_the_addresses_that_the_workspace_has_set() -> None
     assert all(result(*urls, rules=BY_PATH))
     assert result(*urls, rules=AddressRules(("p",))) == [True] * 4 + [False] * 3
     assert result(*urls, rules=AddressRules((), fragments=True)) == [True] * 4 + [False] * 3
+
+
+def test_a_url_that_was_read_before_is_read_again_by_other_rules_and_for_a_visit_to_its_page() -> None:
+    limits = Limits(Rates(pages_a_day=1, utm_values_a_day=1))
+
+    def taken(url: str, kind: str = "page_visited", rules: AddressRules = BY_PATH) -> bool:
+        event = msgspec.Raw(msgspec.json.encode({"type": kind, "url": url}))
+        outcome = limits.bounded(PUBLIC, Record(1, "collect", NOON_US, event, id="e"), 0, addresses=rules)
+        return isinstance(outcome, Record)
+
+    assert taken("https://a.example/f", kind="form_submitted")
+    assert [taken("https://a.example/p?p=1") for _ in range(2)] == [True, True]
+    assert not taken("https://a.example/f")  # a form's URL is no page, a visit's is
+    assert not taken("https://a.example/p?p=1", rules=AddressRules(("p",)))
+    assert taken("https://a.example/p?utm_source=a")
+    assert [taken("https://a.example/p?utm_source=b") for _ in range(2)] == [
+        False,
+        False,
+    ]  # what was refused is not known
+
+
+def test_what_is_remembered_beside_the_filter_is_bounded_and_forgotten_values_stay_known() -> None:
+    limits = Limits()
+    tracemalloc.start()
+    visits = [visit(str(n), url=f"https://a.example/{n}?utm_source=a&x={'x' * 500}") for n in range(3 * LATELY_MAX)]
+    before, _ = tracemalloc.get_traced_memory()
+    assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
+    parse.cache_clear()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used - before < 6 * 2**20
+    today = limits._of_today(PUBLIC, NOON_US)
+    assert [today.distinct[kind].count for kind in ("visitors", "pages", "utm_values")] == pytest.approx(
+        [3 * LATELY_MAX, 3 * LATELY_MAX, 1], rel=0.002
+    )
+    full = {kind: distinct.count for kind, distinct in today.distinct.items()}
+    assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
+    assert {kind: distinct.count for kind, distinct in today.distinct.items()} == full
 
 
 def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:
