@@ -165,6 +165,14 @@ def test_a_row_that_cannot_be_read_takes_its_sum_with_it_and_no_other(tmp_path: 
     assert "this one has currency 'USD', not 'EUR' as in line 6" in result[4][2]
 
 
+def test_a_sum_keeps_every_digit_of_its_rows(tmp_path: Path) -> None:
+    small = "0." + "0" * 38 + "1"
+    path = write(
+        tmp_path / "g.csv", "Day,Campaign,Device,Currency code,Cost", "2026-01-31,a,x,EUR,12345678.50", f"2026-01-31,a,y,EUR,{small}"
+    )  # fmt: skip
+    assert [one[2] for one in spent(path, "google-ads")] == ["12345678.5" + small[3:]]
+
+
 def tally_of(
     workspace: Workspace, runner: asyncio.Runner, path: Path, by: str, said: MappingOptions | None = None
 ) -> Tally:

@@ -12,7 +12,7 @@ from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, LATELY_MAX, B
 from shared.access.keys import Access
 from shared.events.codec import Record
 from shared.events.refusal import Refusal
-from shared.rules.page import BY_PATH, AddressRules, parse
+from shared.rules.page import BY_PATH, AddressRules
 from shared.web.problems import Problem
 
 PUBLIC = Access("w", "collect", "tlc_abcd")
@@ -170,22 +170,15 @@ def test_a_url_that_was_read_before_is_read_again_by_other_rules_and_for_a_visit
 
 
 def test_what_is_remembered_beside_the_filter_is_bounded_and_forgotten_values_stay_known() -> None:
-    limits = Limits()
-    tracemalloc.start()
-    visits = [visit(str(n), url=f"https://a.example/{n}?utm_source=a&x={'x' * 500}") for n in range(3 * LATELY_MAX)]
-    before, _ = tracemalloc.get_traced_memory()
+    limits, count = Limits(), 3 * LATELY_MAX
+    visits = [visit(str(n), url=f"https://a.example/{n}?utm_source=a") for n in range(count)]
     assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
-    parse.cache_clear()
-    used, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert used - before < 6 * 2**20
     today = limits._of_today(PUBLIC, NOON_US)
-    assert [today.distinct[kind].count for kind in ("visitors", "pages", "utm_values")] == pytest.approx(
-        [3 * LATELY_MAX, 3 * LATELY_MAX, 1], rel=0.002
-    )
-    full = {kind: distinct.count for kind, distinct in today.distinct.items()}
+    assert max(len(today._urls), *(len(distinct._known) for distinct in today.distinct.values())) <= LATELY_MAX
+    told = {kind: distinct.count for kind, distinct in today.distinct.items()}
+    assert [told[kind] for kind in ("visitors", "pages", "utm_values")] == pytest.approx([count, count, 1], rel=0.002)
     assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
-    assert {kind: distinct.count for kind, distinct in today.distinct.items()} == full
+    assert {kind: distinct.count for kind, distinct in today.distinct.items()} == told
 
 
 def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:
