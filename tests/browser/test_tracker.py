@@ -436,6 +436,7 @@ def test_a_visitor_is_the_same_on_another_domain_of_the_company(site: Site) -> N
     until_empty(page)
     assert len(visitors(events)) == 1
     assert events[1]["url"] == site.url("/there?a=%20b#x=1", SECOND)
+    assert events[1].get("referrer") is None  # another of the company's domains brings nobody
     domains = {each["domain"]: each["value"] for each in site.cookies()}
     assert domains[".shop.example"] == domains[f".{SECOND}"]
     page.goto(site.url("/here"))

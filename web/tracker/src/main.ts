@@ -1,7 +1,7 @@
 // The tracker: visits, navigation within a page, forms, calls to action, and who the visitor is. It never throws on the page.
 import { type Consent, GIVEN, REFUSED, WAITING, consentAtStart, signalled } from "./consent";
 import {
-  address, decorate, host, landedBefore, landing, linkedVisitor, option, random, readCookie, referrer, title, writeCookie,
+  address, broughtBy, decorate, host, landedBefore, landing, linkedVisitor, option, random, readCookie, title, writeCookie,
 } from "./page";
 import { type TouchlineEvent, add, askForCookie, flush, leave, mayStore, note, retry } from "./queue";
 import { attempt, safe } from "./safe";
@@ -51,7 +51,7 @@ function pass(event: TouchlineEvent): void {
   else if (event.type == VISIT) add({ ...event, visitor_id: undefined, contact: undefined });
 }
 
-function visit(url = address(), from = last || referrer()): void {
+function visit(url = address(), from = last || broughtBy()): void {
   track(VISIT, { url, referrer: from || undefined, title: title() || undefined });
   last = address();
 }

@@ -40,8 +40,11 @@ export function writeCookie(id?: string): void {
 
 const domains = (option("domains") || "").split(/[\s,]+/).filter(Boolean);
 
+/** Whether a host is one of some domains, or below one. */
+const below = (name: string, of: string[]): boolean => of.some(domain => name == domain || name.endsWith("." + domain));
+
 /** Whether a host is one of the company's domains, which `data-domains` lists, or below one. */
-const ours = (name: string): boolean => domains.some(domain => name == domain || name.endsWith("." + domain));
+const ours = (name: string): boolean => below(name, domains);
 
 const undecorated = (url: string): string =>
   url.replace(/([?&])tl_visitor=[^&#]*(&|(?=#)|$)/, (_, before: string, after: string) => (after ? before : ""));
@@ -87,4 +90,12 @@ const told = (name: "title" | "referrer", characters: number): string => {
 };
 
 export const referrer = (): string => told("referrer", URL_CHARACTERS_MAX);
+
+/** The referrer; empty if it is another of our domains: who comes from there was on our pages already. */
+export function broughtBy(): string {
+  const from = referrer();
+  const name = from && new URL(from).hostname;
+  return name && ours(name) && !below(name, domains.filter(domain => below(location.hostname, [domain]))) ? "" : from;
+}
+
 export const title = (): string => told("title", TITLE_CHARACTERS_MAX);

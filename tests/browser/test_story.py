@@ -1,0 +1,85 @@
+"""One visitor's story in a real browser, over two domains and in a sealed store, as the dashboard tells it afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SECOND, Site
+from tests.browser.test_tracker import until_up_to_date
+from tests.processes import Up, start
+
+PATIENCE_MS = 30_000
+CATALOG = [
+    {"type": "campaign_created", "campaign_id": "spring", "name": "Spring", "utm_campaign": "spring", "occurred_at": "2026-01-01T00:00:00Z"},
+    *({"type": "asset_registered", "asset_id": name, "asset_type": kind, "name": f"Our {name}", "occurred_at": "2026-01-01T00:00:00Z"}
+      for name, kind in (("try-now", "cta"), ("signup", "form"))),
+    *({"type": "asset_associated", "campaign_id": "spring", "asset_id": name, "occurred_at": "2026-01-01T00:00:00Z"}
+      for name in ("try-now", "signup")),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def up(data: Path) -> Iterator[Up]:
+    up = start(data, 0, None, "--sealed")
+    yield up
+    up.stop()
+
+
+def dashboard(site: Site, path: str) -> Page:
+    page = site.context.new_page()
+    page.on("pageerror", lambda error: site.said.append(str(error)))
+    page.on("console", lambda message: site.said.append(message.text) if message.type == "error" else None)
+    page.goto(f"{site.up.url}/dashboard/{path}#key={site.up.keys['read']}")
+    return page
+
+
+def test_what_a_visitor_did_on_two_domains_is_one_journey_on_the_dashboard_and_counts_for_the_campaign(
+    site: Site,
+) -> None:
+    with site.up.client("server") as client:
+        assert client.post("/v1/events", json=CATALOG).json()["accepted"] == len(CATALOG)
+    domains = f"shop.example, {SECOND}"
+    link = f'<button data-tl-cta="try-now">Try</button> <a href="{site.url("/order", SECOND)}">order</a>'
+    site.put("/offer", link, domains=domains)
+    site.put(
+        "/order",
+        '<form data-tl-form="signup" onsubmit="return false"><input type="email"><button>Send</button></form>',
+        domains=domains,
+    )
+    page = site.open("/offer?utm_campaign=spring", referer="https://news.example/a")
+    page.wait_for_function("Boolean(window.touchline && touchline.consent)")
+    page.evaluate("history.pushState({}, '', '/offer/details')")
+    page.click("text=Try")
+    page.wait_for_function("!localStorage.getItem('tl_queue')")
+    page.click("text=order")
+    page.wait_for_url("**/order")
+    page.fill("input", "kari@example.no")
+    page.click("text=Send")
+    page.wait_for_function("!localStorage.getItem('tl_queue')")
+    site.events(len(CATALOG) + 6)  # three visits, the call to action viewed and clicked, the form
+    with site.up.client("read") as client:
+        until_up_to_date(client)
+
+    contact = dashboard(site, "contact?id=kari%40example.no")
+    for shown in (
+        ":{0}/offer",
+        "/offer/details",
+        "/order",
+        "Our try-now",
+        "Our signup",
+        "kari@example.no",
+        "Session 1",
+    ):
+        expect(contact.locator("main")).to_contain_text(shown.format(site.pages.server_port), timeout=PATIENCE_MS)
+    for absent in ("Session 2", "shop.example / referral", "~v"):
+        expect(contact.locator("main")).not_to_contain_text(absent)
+    overview = dashboard(site, "campaign?id=spring")
+    for metric, number in (
+        ("sessions", "1"),
+        ("form_submissions", "1"),
+        ("cta_clicks", "1"),
+        ("influenced_contacts", "1"),
+    ):
+        expect(overview.locator(f"#tile-{metric}")).to_contain_text(number, timeout=PATIENCE_MS)
