@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 import uvloop
+from hypothesis import settings
 
 from shared.access.keys import create_workspace
 from shared.log.port import Entry, partition_of
@@ -24,6 +25,11 @@ from touchline import logs
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
+
+settings.register_profile(
+    "house", deadline=None, print_blob=True
+)  # a test's time depends on what else the machine does
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session", autouse=True)
