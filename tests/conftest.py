@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 import uvloop
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from shared.access.keys import create_workspace
 from shared.log.port import Entry, partition_of

@@ -276,6 +276,8 @@ async def settled_through(snapshot: Snapshot, end_offset: int | None, step_us: i
     ahead).
     """
     late = {row["bucket"]: row["events"] for row in await snapshot.fetch(LATENESS)}
+    if not late:
+        return None
     now_us = time.time_ns() // 1000
     if end_offset is None or snapshot.as_of.offset < end_offset:
         now_us = min(now_us, await snapshot.connection.fetchval(RECEIVED, snapshot.as_of.partition))
