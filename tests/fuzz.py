@@ -47,7 +47,7 @@ LINES_SHOWN = 60  # of what the process said
 TOKENS = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\x00", b"\xff", b"\\u0000", b"\\ud800", b"null", b"true", b"1e999", b"-0", b"%00", b"tl_via=",
           b"\xef\xbb\xbf", b"\xe2\x80\xa8", b'"type":', b'"id":', b'"contact":{"email":"a@b"}', b'"collect:x"', b"9" * 400, b" " * 50]  # fmt: skip
 PATHS = ["/v1/campaigns", "/v1/campaigns/{}", "/v1/campaigns/{}/overview", "/v1/campaigns/{}/assets", "/v1/campaigns/{}/contacts", "/v1/campaigns/{}/deals",
-         "/v1/campaigns/{}/refusals", "/v1/contacts", "/v1/contacts/{}", "/v1/contacts/{}/journey", "/v1/deals/{}/attribution", "/v1/deals/{}/explain",
+         "/v1/campaigns/{}/refusals", "/v1/contacts", "/v1/contacts/{}", "/v1/contacts/{}/journey", "/v1/contacts/{}/deals", "/v1/deals/{}/attribution", "/v1/deals/{}/explain",
          "/v1/events/{}/explain", "/v1/reports/attribution", "/v1/status", "/v1/p.gif", "/{}", "/dashboard/{}"]  # fmt: skip
 NAMES = [
     "q",

@@ -573,6 +573,23 @@ class ContactAnswer(Answer):
     salesforce_campaigns: list[SalesforceCampaign]
 
 
+class ContactDeal(DealFields):
+    """A deal that a contact was ever associated with, and the campaigns that the deal counts for."""
+
+    associated_at: Annotated[Instant, Field(description="since when the contact is a contact of the deal")]
+    dissociated_at: Annotated[Instant | None, Field(description="since when it no longer is; null: it still is")]
+    eligible: Annotated[bool, Field(description="whether its touches may make the deal count, and earn credit")]
+    reason: Annotated[str | None, Field(description="why it is not eligible (rule deal); null: it is")]
+    campaigns: list[str]
+
+
+class ContactDeals(Answer):
+    """The deals of a contact."""
+
+    items: list[ContactDeal]
+    next_cursor: Cursor | None
+
+
 class KeptOutOf(TypedDict):
     """A campaign that a touch is kept out of, and why."""
 

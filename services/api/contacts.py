@@ -1,4 +1,4 @@
-"""`/v1/contacts`: contacts, what is known of one, and all its touches in order."""
+"""`/v1/contacts`: contacts, what is known of one, its deals, and all its touches in order."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ from shared.reading.contacts import (
     touches_of_contact,
 )
 from shared.reading.cursors import encode_cursor
+from shared.reading.deal_list import DEAL_ORDERS, campaigns_of_deals, deals_of_contact, memberships_of_contact
+from shared.reading.deals import as_answered
 from shared.reading.described_touches import named_contacts, touched_assets
 from shared.reading.touches import (
     WindowStatuses,
@@ -73,6 +75,23 @@ def routes(api: Api) -> APIRouter:
                 **(await salesforce_campaigns_of(read.snapshot, [row["contact"]]))[row["contact"]],
             }  # fmt: skip
             return answer(read, body)
+
+    @router.get("/{name:id}/deals", openapi_extra=takes.read(takes.DEAL_SORT, *takes.PAGE))
+    async def get_deals(name: str, request: Request) -> Response:
+        """The deals that the contact was ever associated with: whether it is eligible, or why not, and the campaigns that each deal counts for."""
+        async with read_request(api, request) as read:
+            contact = (await contact_row(read.snapshot, await read.contact(name)))["contact"]
+            sort = read.choice("sort", list(DEAL_ORDERS), "-closed_at")
+            after = read.after_key(DEAL_ORDERS[sort])
+            page = read.page_of(*await deals_of_contact(read.snapshot, contact, sort, after, read.limit + 1))
+            of_page = [row["deal"] for row in page["items"]]
+            found = await memberships_of_contact(read.snapshot, contact, page["items"])
+            campaigns = await campaigns_of_deals(read.snapshot, of_page)
+            items = [
+                {**as_answered(r), **found[r["deal"]], "campaigns": campaigns[r["deal"]]}
+                for r in page["items"] if r["deal"] in found
+            ]  # fmt: skip
+            return answer(read, {**page, "items": items})
 
     @router.get("/{name:id}/journey", openapi_extra=takes.read(*takes.PAGE))
     async def get_journey(name: str, request: Request) -> Response:

@@ -82,6 +82,9 @@ CSV_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "/v1/reports/paths": ("path", "deals", "revenue:money", "touches_mean", "days_to_close_median"),
     "/v1/reports/paths/deals": ("deal_id", "name", "state", "amount:money", "created_at", "closed_at", "touches", "days_to_close"),
+    "/v1/contacts/{name:id}/deals": (
+        "deal_id", "name", "state", "amount:money", "created_at", "closed_at", "associated_at", "dissociated_at", "eligible", "reason", "campaigns",
+    ),
     "/v1/contacts/{name:id}/journey": (
         "event_id", "type", "occurred_at", "asset_id", "via_asset_id", "url", "session", "source", "medium", "channel", "campaigns",
         "counted", "reason", "kept_out", *_ASSET,

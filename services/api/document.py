@@ -27,6 +27,7 @@ ANSWERS: Mapping[str, Any] = {
     "/v1/assets/{asset_id}/deals": a.AssetDeals,
     "/v1/contacts": a.ContactList,
     "/v1/contacts/{name}": a.ContactAnswer,
+    "/v1/contacts/{name}/deals": a.ContactDeals,
     "/v1/contacts/{name}/journey": a.JourneyAnswer,
     "/v1/identifiers": a.IdentifierList,
     "/v1/deals": a.DealList,

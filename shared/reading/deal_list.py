@@ -3,17 +3,18 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.events.codec import decode_event
 from shared.events.instants import to_rfc3339
+from shared.projection.sql import sql
 from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of
 from shared.reading.attribution import CAMPAIGNS_OF_DEALS
 from shared.reading.described_touches import named_contacts
 from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
 from shared.reading.snapshot import Snapshot
-from shared.reading.time_range import TimeRange
-from shared.rules.deal import absences, eligible
+from shared.reading.time_range import ALL_TIME, TimeRange
+from shared.rules.deal import DealReason, Member, absences, eligible
 from shared.rules.order import Order
 
 AMOUNT = "coalesce(d.amount_minor, '-9223372036854775808'::bigint)"
@@ -39,6 +40,12 @@ FROM {{g}}.deal d WHERE d.ws = $1 AND ($2::text IS NULL OR d.state = $2)
     DEAL_ORDERS,
     7,
 )
+
+
+NAMING_CONTACT = sql("""
+SELECT DISTINCT n.deal FROM {g}.identifier i JOIN {g}.deal_named n ON n.ws = $1 AND n.identifier = i.identifier
+WHERE i.ws = $1 AND i.contact = $2
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +78,17 @@ async def campaigns_of_deals(snapshot: Snapshot, deals: Sequence[int]) -> dict[i
     return out
 
 
-async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]]:
-    """Each contact that a deal (its row) was ever associated with: since when, until when, and whether it is eligible, or why not."""
-    rows = await snapshot.fetch(ENTITY_EVENTS, [deal["deal"]])
-    events = [(Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])) for r in rows]
-    contacts = {r["identifier"]: r["contact"] for r in await snapshot.fetch(CONTACTS_OF, list(keys_named(events)))}
-    members = sorted(members_of(events, contacts))
-    present, absent = eligible(members, deal["closed_us"]), absences(members, deal["closed_us"])
+class Membership(NamedTuple):
+    """A contact that a deal was ever associated with: by which event, by which one it left (None: it has not), and why it is not eligible (None: it is)."""
+
+    associated: Order
+    dissociated: Order | None
+    reason: DealReason | None
+
+
+def memberships(members: Sequence[Member], closed_us: int | None) -> dict[int, Membership]:
+    """Every contact, by its key, that a deal was ever associated with; `members` are in order, `closed_us` is the deal's close."""
+    present, absent = eligible(members, closed_us), absences(members, closed_us)
     joined: dict[int, Order] = {}
     left: dict[int, Order] = {}
     for member in members:
@@ -87,13 +98,56 @@ async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]
         elif member.contact not in joined or member.contact in left:
             joined[member.contact] = member.order
             left.pop(member.contact, None)
-    who = await named_contacts(snapshot, joined)
+    return {
+        contact: Membership(order, left.get(contact), None if contact in present else absent[contact].reason)
+        for contact, order in joined.items()
+    }
+
+
+async def _memberships(snapshot: Snapshot, deals: Sequence[Any]) -> dict[int, dict[int, Membership]]:
+    """The same of each of these deals (their rows), by the deal's key."""
+    events: dict[int, list[Any]] = defaultdict(list)
+    for r in await snapshot.fetch(ENTITY_EVENTS, [deal["deal"] for deal in deals]):
+        events[r["subject"]].append((Order(r["occurred_at_us"], r["event_id"]), r["type"], decode_event(r["body"])))
+    named = {key for of_deal in events.values() for key in keys_named(of_deal)}
+    contacts = {r["identifier"]: r["contact"] for r in await snapshot.fetch(CONTACTS_OF, list(named))}
+    return {
+        deal["deal"]: memberships(sorted(members_of(events[deal["deal"]], contacts)), deal["closed_us"])
+        for deal in deals
+    }
+
+
+async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]]:
+    """Each contact that a deal (its row) was ever associated with: since when, until when, and whether it is eligible, or why not."""
+    found = (await _memberships(snapshot, [deal]))[deal["deal"]]
+    who = await named_contacts(snapshot, found)
     return [
-        {
-            "contact": who[contact].name, "name": who[contact].called, "email": who[contact].email,
-            "associated_at": to_rfc3339(order.at_us),
-            "dissociated_at": to_rfc3339(left[contact].at_us) if contact in left else None,
-            "eligible": contact in present,
-            "reason": None if contact in present else str(absent[contact].reason),
-        } for contact, order in sorted(joined.items(), key=lambda found: (found[1], who[found[0]].name))
-    ]  # fmt: skip
+        {"contact": who[contact].name, "name": who[contact].called, "email": who[contact].email, **_as_answered(member)}
+        for contact, member in sorted(found.items(), key=lambda pair: (pair[1].associated, who[pair[0]].name))
+    ]
+
+
+async def deals_of_contact(
+    snapshot: Snapshot, contact: int, sort: str, after: Sequence[Any] | None, limit: int
+) -> tuple[list[Any], list[list[Any]]]:
+    """The rows of at most `limit` deals that name a contact, by its key, in an order of `DEAL_ORDERS`, after a key; and the key of each."""
+    among = [row["deal"] for row in await snapshot.fetch(NAMING_CONTACT, contact)]
+    return await deals_page(snapshot, DealFilter(None, "", ALL_TIME, among), sort, after, limit)
+
+
+async def memberships_of_contact(snapshot: Snapshot, contact: int, deals: Sequence[Any]) -> dict[int, dict[str, Any]]:
+    """Since when and until when a contact, by its key, was in each of these deals (their rows), and whether it is eligible, or why not.
+
+    By the deal's key; a deal that only ever dissociated the contact is absent.
+    """
+    found = await _memberships(snapshot, deals)
+    return {deal: _as_answered(members[contact]) for deal, members in found.items() if contact in members}
+
+
+def _as_answered(member: Membership) -> dict[str, Any]:
+    return {
+        "associated_at": to_rfc3339(member.associated.at_us),
+        "dissociated_at": None if member.dissociated is None else to_rfc3339(member.dissociated.at_us),
+        "eligible": member.reason is None,
+        "reason": None if member.reason is None else str(member.reason),
+    }

@@ -96,6 +96,7 @@ READS: dict[str, str] = {
     "/v1/assets/{asset_id}/deals": "/v1/assets/letter/deals",
     "/v1/contacts": "/v1/contacts?limit=2",
     "/v1/contacts/{name}": "/v1/contacts/8001",
+    "/v1/contacts/{name}/deals": "/v1/contacts/8001/deals?limit=2",
     "/v1/contacts/{name}/journey": "/v1/contacts/8001/journey?limit=2",
     "/v1/identifiers": "/v1/identifiers?min_joined=2&limit=1",
     "/v1/deals": "/v1/deals?limit=2",

@@ -198,6 +198,7 @@ async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset
         check(f"{touch['id']} brought by", oracle.brought(touch), (item["source"], item["medium"], item["channel"]))
         kept_out = {c: why for c in oracle.campaigns if (why := oracle.why_not(touch, c))}
         check(f"{touch['id']} kept out", kept_out, {k["campaign_id"]: k["reason"] for k in item["kept_out"]})
+    await _deals_of_contact(client, oracle, contact, check)
     sessions = {t["id"]: s["touches"][0]["id"] for s in oracle.sessions for t in s["touches"]}
     named: dict[str, str] = {}
     for item in got["items"]:
@@ -205,6 +206,22 @@ async def _journey(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset
         check(f"{item['event_id']} in a session", first is not None, item["session"] is not None)
         if first is not None:
             check(f"{item['event_id']} session", item["session"], named.setdefault(first, item["session"]))
+
+
+async def _deals_of_contact(client: httpx.AsyncClient, oracle: Oracle, contact: frozenset[Any], check: Any) -> None:
+    """The deals that a contact was ever in: whether it is eligible, and the campaigns that the deal counts for."""
+    got = await _get(client, f"/v1/contacts/{quote(max(contact)[1], safe='')}/deals?limit=1000")
+    wanted = {
+        deal["id"]: (
+            deal["state"],
+            contact in oracle.eligible(deal),
+            [c for c in sorted(oracle.campaigns) if oracle.deal_reason(deal, c) is None],
+        )
+        for deal in oracle.deals
+        if any(joins and member == contact for _, member, joins in oracle.joined(deal))
+    }
+    check(f"{contact} deals", wanted, {i["deal_id"]: (i["state"], i["eligible"], i["campaigns"]) for i in got["items"]})
+    check(f"{contact} deals, why not", [], [i for i in got["items"] if i["eligible"] == (i["reason"] is not None)])
 
 
 async def _deal(

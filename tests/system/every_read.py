@@ -59,6 +59,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     ),
     "/v1/contacts": ("/v1/contacts",),
     "/v1/contacts/{name:id}": ("/v1/contacts/k1",),
+    "/v1/contacts/{name:id}/deals": ("/v1/contacts/k1/deals",),
     "/v1/contacts/{name:id}/journey": ("/v1/contacts/k1/journey",),
     "/v1/identifiers": ("/v1/identifiers?min_joined=2",),
     "/v1/deals/{deal_id:id}/attribution": ("/v1/deals/d1/attribution", "/v1/deals/d1/attribution?all=1", "/v1/deals/d1/attribution?model=linear&model=u_shaped"),

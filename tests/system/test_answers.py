@@ -57,6 +57,7 @@ QUERIES: dict[str, list[str]] = {
     "/v1/assets/{asset_id}/touches": ["/v1/assets/lp/touches", "/v1/assets/mail/touches?type=email_clicked"],
     "/v1/assets/{asset_id}": ["/v1/assets/lp", "/v1/assets/free"],
     "/v1/contacts": ["/v1/contacts"], "/v1/contacts/{name}": ["/v1/contacts/7", "/v1/contacts/8"],
+    "/v1/contacts/{name}/deals": ["/v1/contacts/7/deals", "/v1/contacts/8/deals"],
     "/v1/contacts/{name}/journey": ["/v1/contacts/7/journey"], "/v1/identifiers": ["/v1/identifiers?min_joined=2"],
     "/v1/deals": ["/v1/deals"], "/v1/deals/{deal_id}": ["/v1/deals/won", "/v1/deals/open"],
     "/v1/deals/{deal_id}/attribution": [

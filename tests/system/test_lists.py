@@ -134,6 +134,57 @@ def test_a_deal_shows_why_each_of_its_contacts_is_eligible_or_not(ask: Any) -> N
     assert deal["contacts"][0]["name"] == "Kari Nordmann"
 
 
+def test_the_deals_of_a_contact_are_those_that_name_it_with_what_each_deal_says_of_it(ask: Any) -> None:
+    """Whichever event associated it, and whether or not it is eligible; both answers say the same of a contact and a deal."""
+    of_deals: dict[str, dict[str, Any]] = {"7": {}, "8": {}, "9": {}}
+    for deal in ask("/v1/deals")["items"]:
+        for contact in ask(f"/v1/deals/{deal['deal_id']}")["contacts"]:
+            of_deals[contact["contact"]][deal["deal_id"]] = {
+                **{name: deal[name] for name in deal if name != "contacts"},
+                **{name: contact[name] for name in ("associated_at", "dissociated_at", "eligible", "reason")},
+            }
+    assert {contact: sorted(deals) for contact, deals in of_deals.items()} == {
+        "7": ["lost", "open", "won"], "8": ["won"], "9": ["won"],
+    }  # fmt: skip
+    for contact, deals in of_deals.items():
+        assert {d["deal_id"]: d for d in ask(f"/v1/contacts/{contact}/deals")["items"]} == deals
+    (left,) = ask("/v1/contacts/8/deals")["items"]
+    assert (left["eligible"], left["reason"], left["dissociated_at"]) == (
+        False,
+        "contact_dissociated_before_close",
+        at(4),
+    )
+    assert left["campaigns"] == ["spring"]  # by the other contact
+
+
+@pytest.mark.parametrize(
+    ("sort", "deals"),
+    [("", ["lost", "won", "open"]), ("sort=name", ["won", "lost", "open"]), ("sort=-amount", ["open", "won", "lost"])],
+)
+def test_the_deals_of_a_contact_are_in_order(ask: Any, sort: str, deals: list[str]) -> None:
+    assert ids(ask(f"/v1/contacts/7/deals?{sort}"), "deal_id") == deals
+
+
+def test_a_deal_that_only_dissociated_a_contact_is_not_one_of_its_deals(
+    filled: Workspace, runner: asyncio.Runner
+) -> None:
+    async def check() -> None:
+        workspace = await new_workspace(filled.running, "never-associated")
+        await workspace.send(
+            {"type": "contact_created", "id": "k", "contact": {"id": "7"}, "occurred_at": at(1)},
+            {"type": "deal_created", "id": "d1", "deal_id": "of-another", "occurred_at": at(2)},
+            {"type": "deal_contact_dissociated", "id": "d2", "deal_id": "of-another", "contact": {"id": "7"}, "occurred_at": at(3)},
+            {"type": "deal_created", "id": "d3", "deal_id": "own", "contacts": [{"id": "7"}], "occurred_at": at(1)},
+        )  # fmt: skip
+        await workspace.project()
+        page = (await workspace.get("/v1/contacts/7/deals?limit=1")).json()
+        assert (page["items"], page["next_cursor"] is not None) == ([], True)
+        page = (await workspace.get(f"/v1/contacts/7/deals?limit=1&cursor={page['next_cursor']}")).json()
+        assert (ids(page, "deal_id"), page["next_cursor"]) == (["own"], None)
+
+    runner.run(check())
+
+
 @pytest.mark.parametrize(
     ("query", "assets"),
     [
@@ -214,7 +265,7 @@ def test_contacts_are_filtered_and_in_order(ask: Any, query: str, contacts: list
         ("/v1/deals?sort=closed_at", "deal_id"), ("/v1/deals?sort=-closed_at", "deal_id"), ("/v1/deals?sort=amount", "deal_id"),
         ("/v1/deals?sort=-amount", "deal_id"), ("/v1/deals?sort=name", "deal_id"), ("/v1/assets?sort=name", "asset_id"),
         ("/v1/assets?sort=-touches", "asset_id"), ("/v1/contacts?sort=name", "contact"), ("/v1/contacts?sort=-created_at", "contact"),
-        ("/v1/events?x", "event_id"),
+        ("/v1/events?x", "event_id"), ("/v1/contacts/7/deals?x", "deal_id"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("limit", [1, 2])

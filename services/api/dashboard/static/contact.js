@@ -1,20 +1,20 @@
-// The page of one contact: who it is, and every touch in order, by session, with the campaigns that it counts for or the reason why not.
+// The page of one contact: who it is, its deals, and every touch in order, by session, with the campaigns that it counts for or the reason why not.
 import { all, get } from "./api.js";
 import { changeButton } from "./changes.js";
 import { h, show } from "./dom.js";
 import { mergeContact } from "./forms.js";
-import { counted, instantOf, num } from "./format.js";
+import { counted, dayOf, instantOf, money, num } from "./format.js";
 import { cameBy, campaignChip, campaignNames, csvButton, ranks, touched, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { REASONS, typeName } from "./words.js";
+import { DEAL_STATES, NOT_ELIGIBLE, REASONS, typeName } from "./words.js";
 
-const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS = 500;
+const ID = chosen("id"), PATH = `/v1/contacts/${encodeURIComponent(ID)}`, STEPS = 500, DEALS_READ = 1000, DEALS_SHOWN = 8;
 const stepsShown = () => STEPS * (Number(chosen("pages")) || 1);
 
 async function load() {
-  const [contact, journey, names] = await Promise.all([get(PATH), all(PATH + "/journey", {}, stepsShown()), campaignNames()]);
-  return { contact, journey, names };
+  const [contact, journey, deals, names] = await Promise.all([get(PATH), all(PATH + "/journey", {}, stepsShown()), all(PATH + "/deals", {}, DEALS_READ), campaignNames()]);
+  return { contact, journey, deals, names };
 }
 
 const NAME = ["first_name", "last_name"]; // properties
@@ -30,6 +30,33 @@ function head({ contact: c, journey }) {
     told.length > 0 && h("p", { class: "facts" }, told.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, name + " "), value)))];
 }
 
+// ---- deals ----
+// Since when the contact is one of the deal's, or why its touches count for nothing in it.
+const inDeal = d => d.eligible ? h("span", { class: "soft" }, `since ${dayOf(d.associated_at)}`)
+  : h("span", { class: "chip off" }, NOT_ELIGIBLE[d.reason] || d.reason);
+const countsFor = (d, { names }, k) => d.campaigns.length ? h("span", { class: "chips" }, d.campaigns.map(id => campaignChip(id, names.get(id) || id, k)))
+  : h("span", { class: "muted" }, d.state === "lost" || d.state === "deleted" ? `no campaign, for it is ${DEAL_STATES[d.state].toLowerCase()}` : "no campaign reached its contacts in time");
+
+function deals(data, k, again) {
+  const { items, more } = data.deals, shown = unfolded ? items : items.slice(0, DEALS_SHOWN);
+  if (!items.length) return h("p", { class: "pad muted" }, "This contact is in no deal.");
+  return [h("div", { class: "scroll" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, "Deals of the contact"),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Deal", "State", "Closed", "In the deal", "Counts for", "Amount"].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i === 5 ? "n" : null }, t)))),
+    h("tbody", { role: "rowgroup" }, shown.map(d => h("tr", { role: "row" },
+      h("td", { role: "cell", class: "wide" }, h("a", { href: link("deal", { id: d.deal_id }), id: "deal-" + d.deal_id }, d.name || d.deal_id)),
+      h("td", { role: "cell", "data-l": "State" }, h("span", { class: d.state === "won" ? "chip on" : "chip off" }, DEAL_STATES[d.state])),
+      h("td", { role: "cell", class: "nowrap", "data-l": "Closed" }, d.closed_at ? dayOf(d.closed_at) : h("span", { class: "muted" }, "not yet")),
+      h("td", { role: "cell", class: "two", "data-l": "In the deal" }, inDeal(d)), h("td", { role: "cell", class: "wide", "data-l": "Counts for" }, countsFor(d, data, k)),
+      h("td", { role: "cell", class: "n", "data-l": "Amount" }, d.amount ? money(d.amount.amount, d.amount.currency) : h("span", { class: "muted" }, "no amount"))))))),
+  shown.length < items.length && h("div", { class: "pad bar" }, h("button", { class: "btn", type: "button", id: "all-deals", onclick: () => {
+    unfolded = true;
+    again();
+    document.getElementById("deal-" + items[DEALS_SHOWN].deal_id).focus(); // the first of those that were folded
+  } }, `Show all ${num(items.length)}`)),
+  more && shown.length === items.length && h("p", { class: "pad muted" }, `The first ${num(items.length)} are shown; CSV has all.`)];
+}
+let unfolded = false;
+
 function step(data, k, x, before) {
   const [first] = x.campaigns;
   return h("li", { class: `step ${x.counted ? "k" + (first ? k.get(first) : 0) : "no"}` },
@@ -42,9 +69,9 @@ function step(data, k, x, before) {
         x.kept_out.map(o => h("span", { class: "chip off" }, `${data.names.get(o.campaign_id) || o.campaign_id}: ${REASONS[o.reason] || o.reason}`)))));
 }
 
-function journey(data, refresh) {
+function journey(data, k, refresh) {
   const { items, more } = data.journey, only = chosen("touches") === "counted";
-  const shown = items.filter(x => !only || x.counted), k = ranks([...new Set(items.flatMap(x => x.campaigns))]);
+  const shown = items.filter(x => !only || x.counted);
   const rows = [];
   const numbers = new Map(items.filter(x => x.session).map(x => x.session).filter((one, i, all) => all.indexOf(one) === i).map((one, i) => [one, i + 1]));
   let session = null, before = null;
@@ -67,12 +94,16 @@ function draw(host, data, status, refresh) {
     const only = h("label", { class: "bar" }, h("input", { type: "checkbox", id: "only", checked: chosen("touches") === "counted",
       onchange: event => { choose("touches", event.target.checked ? "counted" : ""); refresh(); } }), "Only what counts");
     host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, changeButton("Merge", "merge", () => mergeContact(host.contact)), csvButton(PATH + "/journey", {}, "journey"))),
+      h("section", { class: "panel", "aria-labelledby": "de" }, h("header", {}, h("div", {}, h("h2", { id: "de" }, "Deals"),
+        h("p", {}, "A deal counts for a campaign that reached one of its contacts before the close. A name leads to the reasons.")), csvButton(PATH + "/deals", {}, "deals")), h("div", { id: "deals" })),
       h("section", { class: "panel", "aria-labelledby": "jo" }, h("header", {}, h("div", {}, h("h2", { id: "jo" }, "The journey"),
         h("p", {}, "Every touch in order, by session: the campaigns that it counts for, or why it does not.")), only), h("div", { id: "journey" })));
   }
   host.contact = data.contact;
   show(document.getElementById("who"), head(data));
-  show(document.getElementById("journey"), journey(data, refresh));
+  const k = ranks([...new Set([...data.journey.items, ...data.deals.items].flatMap(x => x.campaigns))]), again = () => show(document.getElementById("deals"), deals(data, k, again));
+  again();
+  show(document.getElementById("journey"), journey(data, k, refresh));
 }
 
 run(load, draw);

@@ -6,7 +6,7 @@ import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText, num } 
 import { calledOf, cameBy, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { eventDoor } from "./why.js";
-import { DEAL_STATES, MODELS, ROLES, typeName, UNCREDITED } from "./words.js";
+import { DEAL_STATES, MODELS, NOT_ELIGIBLE, ROLES, typeName, UNCREDITED } from "./words.js";
 
 const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MAX = 500;
 const SETTLED_MS = 60_000; // after so long, more may be settled although nothing came
@@ -66,7 +66,7 @@ function head(data, through) {
       deal.amount ? h("b", { class: "num" }, money(deal.amount.amount, deal.amount.currency)) : h("span", {}, "no amount"),
       h("span", {}, lasted || `created ${dayOf(deal.created_at)}`), settled(data, through)),
     h("p", { class: "facts" }, "Contacts ", deal.contacts.length ? deal.contacts.map(c => h("a", { class: c.eligible ? "chip" : "chip off", href: link("contact", { id: c.contact }) },
-      calledOf(c), !c.eligible && c.reason && h("span", { class: "mono muted" }, c.reason))) : "none"),
+      calledOf(c), !c.eligible && c.reason && h("span", { class: "muted" }, NOT_ELIGIBLE[c.reason] || c.reason))) : "none"),
     whole.amount_refused && h("p", { class: "facts bad" }, `Its amount ${whole.amount_refused.amount} has more decimals than ${whole.amount_refused.currency} has, so it is not counted.`)];
 }
 

@@ -47,6 +47,10 @@ export const UNCREDITED = {
   not_revenue_touch: "Of a kind that earns nothing", contact_not_eligible: "The contact joined the deal too late", after_close: "After the close",
   outside_lookback: "Before the lookback", machine: "Machine traffic", internal: "Own staff",
 };
+// Why a contact of a deal is not eligible for it.
+export const NOT_ELIGIBLE = {
+  contact_associated_after_close: "Joined the deal after its close", contact_dissociated_before_close: "Left the deal before its close",
+};
 export const TYPES = {
   page_visited: "Page visit", form_submitted: "Form submitted", cta_viewed: "CTA seen", cta_clicked: "CTA clicked", email_sent: "Email sent",
   email_delivered: "Email delivered", email_opened: "Email opened", email_clicked: "Email clicked", email_bounced: "Email bounced",
