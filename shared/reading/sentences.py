@@ -16,7 +16,7 @@ from shared.rules.deal import DealReason, State
 from shared.rules.influence import TouchType as T
 from shared.rules.pre_association import KeptOut
 
-NOT_REACHED = "This was not asked, since the check above already decides."
+NOT_REACHED = "Not checked, since the point above already decides."
 PEOPLE_NAMED_MAX = 3  # in one sentence; if there are more, it says how many
 URL_SHOWN_CHARACTERS_MAX = 80  # longer ones are cut, so that a sentence stays one
 

@@ -136,6 +136,7 @@ def test_axe_finds_nothing_in_the_other_theme(visit: Visit, width: int, theme: s
         (PAGES[4], 7),
         (PAGES[6], 4),
         ("unresolved", 4),
+        ("deals", 4),
     ],
 )
 def test_every_number_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, path: str, number: int) -> None:
@@ -322,7 +323,7 @@ def test_deals_of_a_campaign_are_listed_alone_until_all_are_asked_for(visit: Vis
     page = whole(visit("deals?campaign=autumn"))
     expect(page.locator("tbody tr")).to_have_count(2)
     page = whole(visit("deals?campaign=autumn&state=open"))
-    expect(page.locator("#list")).to_contain_text("No deal in this range")
+    expect(page.locator("#list")).to_contain_text("No such deal in this range")
     page.click("#of-campaign button")
     expect(page.locator("#of-campaign button")).to_have_count(0)
 

@@ -11,8 +11,8 @@ export class Problem extends Error {
     this.body = body;
   }
 
-  // What to tell whoever keeps the service: the code, and which request it was, as the log has it.
-  get told() { return this.code + (this.body.request_id ? `, request ${this.body.request_id}` : ""); }
+  // For whoever keeps the service: the code, and which request it was, as the log has it; empty if nothing answered.
+  get reference() { return this.status && this.code + (this.body.request_id ? `, request ${this.body.request_id}` : "") || ""; }
 }
 
 async function fetched(path, options) {

@@ -2,12 +2,12 @@
 import { get } from "./api.js";
 import { changeButton, mayChange, takeBackButton } from "./changes.js";
 import { dayNumber, strip } from "./charts.js";
-import { h, show, sr } from "./dom.js";
+import { h, show } from "./dom.js";
 import { moveAsset, removeAsset } from "./forms.js";
 import { counted, dayOf, instantOf, money, moneyText, num, today } from "./format.js";
 import { calledOf, campaignNames, door, fitting, listDrawer, others, ranks, swatch, who } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
-import { eventDoor } from "./why.js";
+import { shownEvent } from "./why.js";
 import { ASSET_TYPES, assetTypeName, METRICS, statisticsSaid, typeName } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
@@ -48,7 +48,7 @@ const touchesOf = (a, names) => door(num(a.touches), "touches", () => listDrawer
   list: { path: PATH + "/touches", query: rangeOnly(), one: "touch", many: "touches", count: i => i.touches, heads: ["Who", "When", "What", "Counts for", "Event"],
     row: i => [who(i), instantOf(i.occurred_at), [typeName(i.type), i.touches > 1 && `, ${num(i.touches)} at once`],
       i.campaigns.length ? i.campaigns.map((id, n) => [n > 0 && ", ", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "no campaign"),
-      eventDoor(i.event_id, h("span", { title: i.event_id }, "show", sr(` event ${i.event_id}`)))] } }));
+      shownEvent(i.event_id)] } }));
 
 const tile = (label, value, note, look = null) => h("div", { class: "tile" }, h("p", { class: "lab" }, label), h("p", { class: "val" }, h("b", { class: look }, value)), note);
 // In a tile, whole units of the workspace's currency, or of one that there is; the others stand below it.
@@ -65,7 +65,7 @@ function held(a, names) {
   const k = ranks(a.held.map(t => t.campaign)), called = id => names.get(id) || id, host = h("div", { class: "pad" });
   return { host, draw: () => strip(host, { name: a.name || a.asset_id, held: a.held, days: a.days }, axisOf(a), null, { colour: id => k.get(id), name: called, alone: true }),
     table: h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of who held it" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, "Who held it"), h("thead", {}, h("tr", {}, ["Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
-      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", { class: "wide" }, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"), h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)),
+      h("tbody", {}, a.held.map(t => h("tr", {}, h("td", { class: "wide" }, h("span", { class: "nmx" }, swatch(k.get(t.campaign)), h("a", { href: link("campaign", { id: t.campaign }) }, called(t.campaign)))), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"), h("td", { "data-l": "Event" }, shownEvent(t.associated_by)),
         mayChange() && h("td", {}, takeBackButton(t.associated_by, `Association with ${called(t.campaign)}`))))))) };
 }
 

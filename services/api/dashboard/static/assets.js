@@ -20,9 +20,9 @@ listPage({
   columns: [
     ["Asset", a => h("div", { class: "cname plain" }, h("a", { href: link("asset", { id: a.asset_id }) }, a.name || a.asset_id), a.url && h("small", {}, a.url)), "name"],
     ["Type", a => a.asset_type ? assetTypeName(a.asset_type) : ASSET_TYPES.null, null],
-    ["Campaign", a => a.campaigns.length ? a.campaigns.map((id, i) => [i ? ", " : "", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "none"), null],
+    ["Campaign", a => a.campaigns.length ? a.campaigns.map((id, i) => [i ? ", " : "", h("a", { href: link("campaign", { id }) }, names.get(id) || id)]) : h("span", { class: "muted" }, "none"), null, "two"],
     ["Touches", a => num(a.touches), "touches", "n"],
     ["Last touch", a => a.last_seen ? dayOf(a.last_seen) : h("span", { class: "muted" }, "none yet"), null, "n"],
   ],
-  empty: ["No assets yet", "Pages, forms and emails appear here once they are registered or a campaign holds them."],
+  narrow: "No such asset", empty: ["No assets yet", "Pages, forms and emails appear here once they are registered or a campaign holds them."],
 });

@@ -1,6 +1,6 @@
 // What earned the revenue, or brought the deals and contacts: several models side by side, by whatever group; what belongs to none is opened.
 import { get } from "./api.js";
-import { h, show } from "./dom.js";
+import { h, nothingOn, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
 import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch, tried } from "./parts.js";
 import { bones, choices, chosen, choose, currencyAsked, link, query, rangeControls, rangeOnly, rangeSaid, run, select } from "./shell.js";
@@ -31,8 +31,16 @@ const groupName = (row, by) => {
   return row.name || known?.(row.group) || row.group;
 };
 const values = row => row.credit || row.revenue;
-const write = (text, of, currency) => of === "revenue" ? money(text, currency) : h("span", { class: "num" }, text);
-const writeText = (text, of, currency) => of === "revenue" ? moneyText(text, currency) : text;
+// A part of deals or contacts, such as 1209.596043: whole ones in groups of three, what is left quieter.
+const parted = text => { const [whole, left = ""] = text.split("."); return [num(BigInt(whole)), left && "." + left]; };
+const write = (text, of, currency) => of === "revenue" ? money(text, currency) : h("span", { class: "num" }, parted(text)[0], parted(text)[1] && h("span", { class: "cents" }, parted(text)[1]));
+const writeText = (text, of, currency) => of === "revenue" ? moneyText(text, currency) : parted(text).join("");
+// Blanks as wide as the decimals that a number has less than the longest of its column, so that decimal points stand below one another.
+const DIGIT = "\u2007", POINT = "\u2008";
+const blanks = (text, longest) => {
+  const left = parted(text)[1].length, missing = longest - left;
+  return missing > 0 && h("span", { class: "cents", "aria-hidden": "true" }, left ? "" : POINT, DIGIT.repeat(missing - (left ? 0 : 1)));
+};
 
 // The parts of a model, the largest first, those beyond the colours as one, those of no group last.
 function partsOf(data, model, k) {
@@ -79,29 +87,34 @@ function table(data, k, again) {
     name: p === null ? `${OF[of]}, in all` : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model: model in DATA_DRIVEN ? "linear" : model, currency: report.currency }, of,
     kind: what === "contacts" || of === "contacts" ? "contacts" : "deals", group: p?.group, reason: p?.group === null ? p.reason : null,
   }));
+  const longest = of === "revenue" ? 0 : Math.max(...[...parts.map(p => p.text), report.total[model]].map(text => parted(text)[1].length)), ofDeals = of !== "contacts";
   const cell = (text, attributes) => h("td", { role: "cell", ...attributes }, text);
   return h("section", { class: "panel", "aria-labelledby": "groups" },
     h("header", {}, h("div", {}, h("h2", { id: "groups" }, `${OF[of]} by ${GROUPS[by].toLowerCase()}, ${model in DATA_DRIVEN ? ALL_MODELS[model] : ALL_MODELS[model].toLowerCase()}`), h("p", {}, "Every row is a part of the sum below it.")),
       csvButton("/v1/reports/attribution", asked, "attribution")),
-    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: "cards four", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
+    h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of groups" }, h("table", { class: ofDeals ? "cards four" : "cards", role: "table" }, h("caption", { class: "sr" }, `${OF[of]} by ${GROUPS[by]}`),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, [GROUPS[by], ofDeals && "Deals", "Contacts", "Share", of === "revenue" ? `In ${report.currency}` : OF[of]].filter(Boolean).map((t, i) => h("th", { role: "columnheader", scope: "col", class: i ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, few.map(p => h("tr", { role: "row", id: p.group === null ? "none-" + p.reason : null },
-        cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
-        cell(p.row.contacts == null ? "" : behind(p, num(p.row.contacts), "contacts"), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell(model in DATA_DRIVEN ? write(p.text, of, report.currency) : behind(p, write(p.text, of, report.currency), "worth"), { class: "n", "data-l": OF[of] }))),
-        hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: 4 }), cell(write(rest, of, report.currency), { class: "n" }))),
-      h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: 4 }), cell(behind(null, write(report.total[model], of, report.currency), "sum"), { class: "n" }))))));
+        cell(h("span", { class: "nmx" }, swatch(p.k), label(p, by)), { class: "wide" }), ofDeals && cell(p.row.deals == null ? "" : behind(p, num(p.row.deals), "deals"), { class: "n", "data-l": "Deals" }),
+        cell(p.row.contacts == null ? "" : behind(p, num(p.row.contacts), "contacts"), { class: "n", "data-l": "Contacts" }), cell(percent(p.minor, whole), { class: "n soft", "data-l": "Share" }), cell([model in DATA_DRIVEN ? write(p.text, of, report.currency) : behind(p, write(p.text, of, report.currency), "worth"), blanks(p.text, longest)], { class: "n", "data-l": OF[of] }))),
+        hidden.length > 0 && h("tr", { role: "row" }, cell(h("button", { class: "why", type: "button", id: "show-all", onclick: again }, `${counted(hidden.length, "more row")}: show all`), { class: "wide", colspan: ofDeals ? 4 : 3 }), cell([write(rest, of, report.currency), longest > 0 && blanks(rest, longest)], { class: "n" }))),
+      h("tfoot", { role: "rowgroup" }, h("tr", { role: "row", class: "sum" }, cell(["Sum ", h("span", { class: fits ? "ok" : "bad" }, fits ? "✓ adds up" : "does not add up: please report this")], { colspan: ofDeals ? 4 : 3 }), cell([behind(null, write(report.total[model], of, report.currency), "sum"), longest > 0 && blanks(report.total[model], longest)], { class: "n" }))))));
 }
 
 // The won deals that count for no campaign: they are behind "no campaign" and "no journey".
 function unattributed() {
   const rows = h("div", {}, h("p", { class: "muted" }, "Reading…"));
-  const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length, keepLine: line => !line.campaigns,
+  const list = { path: "/v1/deals", query: { ...rangeOnly(), state: "won" }, one: "deal", alone: true, none: "Every deal that was won in this range counts for a campaign.", heads: ["Deal", "Closed", "Amount"], of: d => d.amount, keep: d => !d.campaigns.length, keepLine: line => !line.campaigns,
     row: d => [h("a", { href: link("deal", { id: d.deal_id }) }, d.name || d.deal_id), dayOf(d.closed_at), d.amount ? money(d.amount.amount, d.amount.currency) : "no amount"] };
   return { list, rows, panel: h("section", { class: "panel", "aria-labelledby": "none" },
     h("header", {}, h("div", {}, h("h2", { id: "none" }, "Won deals that count for no campaign"), h("p", {}, "No contact of theirs was touched by a campaign in time. Each opens its journey, which says why."))), h("div", { class: "pad" }, rows)) };
 }
 
-// A long path is told by its beginning and its end.
+// Nothing to share out: one sentence in place of rows of zeros.
+const nothing = { revenue: "No deal has been won in this range", deals: "No deal was created in this range", contacts: "No contact was created in this range" };
+const emptyState = of => h("section", { class: "panel" }, h("div", { class: "state" }, nothingOn(), h("h2", {}, nothing[of]), h("p", {}, "Once there is one, it is shared out among the touches that led to it, under each model.")));
+
+// A long path is shown by its beginning and its end.
 function pathText(path) {
   const steps = path.map(typeName), left = steps.length - PATH_SHOWN;
   if (left <= 1) return steps.join(" → ") || "no touch";
@@ -116,7 +129,7 @@ const pathDeals = (p, value) => () => listDrawer({ above: pathText(p.path), titl
 const cash = amounts => amounts.map(m => h("span", { class: "line" }, money(m.amount, m.currency)));
 
 const paths = items => h("section", { class: "panel", "aria-labelledby": "paths" },
-  h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The commonest paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions.")),
+  h("header", {}, h("div", {}, h("h2", { id: "paths" }, "The most common paths to a won deal"), h("p", {}, "Kinds of touches in order, without repetitions.")),
     csvButton("/v1/reports/paths", rangeOnly, "paths")),
   items.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of paths" }, h("table", { class: "cards four" }, h("caption", { class: "sr" }, "Paths"), h("thead", {}, h("tr", {}, ["Path", "Deals", "Touches, mean", "Days to the close, median", "Revenue"].map((t, i) => h("th", { scope: "col", class: i ? "n" : null }, t)))),
     h("tbody", {}, items.map((p, i) => h("tr", {}, h("td", { class: "wide" }, pathText(p.path)), h("td", { class: "n", "data-l": "Deals" }, door(num(p.deals), `path-${i}-deals`, pathDeals(p, num(p.deals)))), h("td", { class: "n", "data-l": "Touches" }, p.touches_mean), h("td", { class: "n", "data-l": "Days" }, p.days_to_close_median),
@@ -149,6 +162,12 @@ function draw(host, data, status, refresh) {
   }
   if (of === "revenue") currencyControl(document.getElementById("currency"), report, refresh); else show(document.getElementById("currency"));
   show(document.getElementById("sum"), h("span", {}, writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`), rangeSaid());
+  if (!report.rows.some(row => row.deals || row.contacts) && !report.other_currencies?.length) {
+    opened = latest = null;
+    show(document.getElementById("models-host"), emptyState(of));
+    for (const name of ["groups-host", "none-host", "paths-host"]) show(document.getElementById(name));
+    return null;
+  }
   show(document.getElementById("models-host"), side(data, k, refresh));
   const groups = () => show(document.getElementById("groups-host"), table({ ...data, whole: host.whole }, k, () => { host.whole = true; groups(); }));
   groups();

@@ -9,7 +9,7 @@ import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "
 import { campaignNames, door, drawer, fitting, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
 import { asCompared, comparedWith, daysSaid } from "./ranges.js";
 import { choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
-import { eventDoor, whyPanel } from "./why.js";
+import { shownEvent, whyPanel } from "./why.js";
 import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, statisticsSaid } from "./words.js";
 
 const ID = chosen("id");
@@ -183,7 +183,7 @@ function band(data, k, refresh) {
       segments("Show associations as", "held", { "": "Band", list: "List" }, chosen("held"), refresh)),
     asList ? h("table", { class: "mini cards" }, h("caption", { class: "sr" }, "Who held which asset"), h("thead", {}, h("tr", {}, ["Asset", "Campaign", "From", "To", "Event", mayChange() && "Change"].filter(Boolean).map(t => h("th", { scope: "col" }, t)))),
       h("tbody", {}, data.held.flatMap(a => a.held.map(t => h("tr", {}, h("td", { class: "wide" }, a.name || a.asset_id), h("td", { "data-l": "Campaign" }, called(t.campaign)), h("td", { "data-l": "From" }, instantOf(t.from)), h("td", { "data-l": "To" }, t.to ? instantOf(t.to) : "now"),
-        h("td", { class: "mono two", "data-l": "Event" }, eventDoor(t.associated_by, t.associated_by)), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
+        h("td", { "data-l": "Event" }, shownEvent(t.associated_by)), mayChange() && h("td", {}, takeBackButton(t.associated_by, `${a.name || a.asset_id} with ${called(t.campaign)}`)))))))
       : data.held.map(row),
     more > 0 && h("p", { class: "hist muted" }, `${counted(more, "more asset")}; the table below has all.`));
 }
@@ -193,14 +193,14 @@ function stages(data, currency) {
   return h("section", { class: "panel", "aria-labelledby": "stages" },
     h("header", {}, h("div", {}, h("h2", { id: "stages" }, "From session to won deal"), h("p", {}, "Stages count different things (sessions, people, deals), so read the steps, not a rate."))),
     h("div", { class: "pad" }, h("ul", { class: "bars" }, STAGES.map(m => h("li", {}, h("span", {}, METRICS[m][0]),
-      h("span", { class: "tr" }, h("i", { "--w": `${data.overview.metrics[m] / most * 100}%` })),
+      h("span", { class: "tr" }, data.overview.metrics[m] > 0 && h("i", { "--w": `${data.overview.metrics[m] / most * 100}%` })),
       h("span", { class: "v" }, door(num(data.overview.metrics[m]), "stage-" + m, open(data, m, currency))))))));
 }
 
 const ledger = (data, currency) => h("section", { class: "panel", "aria-labelledby": "all" },
   h("header", {}, h("h2", { id: "all" }, "All metrics")),
   h("div", { class: "pad" }, h("table", { class: "mini ledger" }, h("caption", { class: "sr" }, "All metrics"), h("tbody", {}, Object.keys(METRICS).filter(m => !TILES.includes(m)).map(m =>
-    h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), data.then && h("td", { class: "n" }, change(data, m, currency))))))));
+    h("tr", {}, h("th", { scope: "row" }, METRICS[m][0]), h("td", { class: "n" }, door(shown(data.overview.metrics, m, currency), "all-" + m, open(data, m, currency))), data.then?.complete && h("td", { class: "n" }, change(data, m, currency))))))));
 
 // A ratio such as 2.41 as 241%, without floats.
 const inPercent = ratio => `${num(BigInt(ratio.replace(".", ""))).replace("-", "−")}%`;
@@ -228,7 +228,7 @@ const refused = data => data.refusals.length > 0 && h("section", { class: "panel
     h("td", {}, r.name || r.asset_id), h("td", {}, INEFFECTIVE[r.reason]), h("td", { class: "n" }, dayOf(r.occurred_at))))))));
 
 const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "deals" },
-  h("header", {}, h("div", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `the latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
+  h("header", {}, h("div", {}, h("h2", { id: "deals" }, "Won deals"), h("p", {}, data.deals.length > DEALS_SHOWN ? `The latest ${DEALS_SHOWN} of ${num(data.deals.length)}` : "")),
     data.deals.length > DEALS_SHOWN && h("a", { class: "btn quiet", href: link("deals", { state: "won", campaign: ID }) }, `All ${num(data.deals.length)}`)),
   data.deals.length ? h("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table of won deals" }, h("table", {}, h("caption", { class: "sr" }, "Won deals"), h("thead", {}, h("tr", {}, ["Deal", "Closed", "Amount", "Share", "Why"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "n" : i ? "nophone" : null }, t)))),
     h("tbody", {}, data.deals.slice(-DEALS_SHOWN).reverse().map(d => h("tr", {},

@@ -7,7 +7,7 @@ import { h, nothingOn, show, sr } from "./dom.js";
 import { createCampaign } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, percent, today } from "./format.js";
 import { csvButton, door, drawer, currencyControl, fitting, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
-import { asCompared, COMPARED, comparedWith, daysSaid } from "./ranges.js";
+import { asCompared, COMPARED, comparedWith, daysSaid, spanOf } from "./ranges.js";
 import { allCurrencies, choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
 import { isMoney, METRICS } from "./words.js";
 
@@ -45,7 +45,7 @@ export const state = c => {
 const dates = c => {
   if (!c.starts_on && !c.ends_on) return "no dates";
   if (!c.ends_on) return `since ${dayOf(c.starts_on)}`;
-  return c.starts_on ? `${dayOf(c.starts_on)} to ${dayOf(c.ends_on)}` : `until ${dayOf(c.ends_on)}`;
+  return c.starts_on ? spanOf(c.starts_on, c.ends_on) : `until ${dayOf(c.ends_on)}`;
 };
 
 const nameOf = (row, names) => row.group ? row.name || names.get(row.group) || row.group : row.reason === "no_campaign" ? "No campaign" : "No journey";
@@ -191,7 +191,7 @@ const skeleton = () => h("section", { class: "panel", "aria-busy": "true", role:
     h("td", {}, h("span", { class: "sk tall", "--w": "6rem" })), [1, 2, 3].map(() => h("td", {}, h("span", { class: "sk", "--w": "4rem" }))))))));
 
 const notRead = (error, again) => h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true), h("h2", {}, "The campaigns could not be read"),
-  h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.told),
+  h("p", {}, error.message, " Nothing is lost: what was sent is in the log."), h("p", { class: "mono muted" }, error.reference),
   h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: again }, "Try again"))));
 
 async function drawList(host, data, k) {

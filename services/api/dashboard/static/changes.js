@@ -54,7 +54,7 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
   // What the API says is wrong, at the field that it names; else below the form.
   function refused(error, ...more) {
     const one = error.body.rejected?.[0], said = one ? one.message : error.message;
-    if (!wrongAt(one ? one.field : error.body.field, said)) show(outcome, h("p", { class: "bad", role: "alert" }, said, error.status >= 500 && [" ", h("span", { class: "mono" }, error.told)]), more);
+    if (!wrongAt(one ? one.field : error.body.field, said)) show(outcome, h("p", { class: "bad", role: "alert" }, said, error.status >= 500 && [" ", h("span", { class: "mono" }, error.reference)]), more);
     else show(outcome, more);
   }
   async function trying(work, failed) {

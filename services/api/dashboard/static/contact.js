@@ -20,6 +20,8 @@ async function load() {
 const NAME = ["first_name", "last_name"]; // properties
 const called = c => NAME.map(part => c.properties[part]).filter(Boolean).join(" ") || c.emails[0] || c.contact;
 
+const propertyName = name => name.replaceAll("_", " ").replace(/^./, first => first.toUpperCase());
+
 function head({ contact: c, journey }) {
   const also = [...c.emails, ...c.ids].filter(name => name !== called(c));
   const told = Object.entries(c.properties).filter(([name]) => !NAME.includes(name));
@@ -27,7 +29,7 @@ function head({ contact: c, journey }) {
     h("p", { class: "facts" }, h("span", {}, `Contact since ${instantOf(c.created_at)}`), c.internal && h("span", { class: "chip off" }, "own staff, not counted"),
       h("span", {}, counted(journey.items.length, "touch", "touches"), journey.more && " and more")),
     also.length > 0 && h("p", { class: "facts" }, "Also known as ", also.map(name => h("span", { class: "chip mono" }, name))),
-    told.length > 0 && h("p", { class: "facts" }, told.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, name + " "), value)))];
+    told.length > 0 && h("p", { class: "facts" }, told.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, propertyName(name), " "), value)))];
 }
 
 // ---- deals ----
@@ -93,11 +95,11 @@ function draw(host, data, status, refresh) {
   if (!host.childNodes.length) {
     const only = h("label", { class: "bar" }, h("input", { type: "checkbox", id: "only", checked: chosen("touches") === "counted",
       onchange: event => { choose("touches", event.target.checked ? "counted" : ""); refresh(); } }), "Only what counts");
-    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, changeButton("Merge", "merge", () => mergeContact(host.contact)), csvButton(PATH + "/journey", {}, "journey"))),
+    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar do" }, changeButton("Merge", "merge", () => mergeContact({ ...host.contact, called: called(host.contact) })))),
       h("section", { class: "panel", "aria-labelledby": "de" }, h("header", {}, h("div", {}, h("h2", { id: "de" }, "Deals"),
         h("p", {}, "A deal counts for a campaign that reached one of its contacts before the close. A name leads to the reasons.")), csvButton(PATH + "/deals", {}, "deals")), h("div", { id: "deals" })),
       h("section", { class: "panel", "aria-labelledby": "jo" }, h("header", {}, h("div", {}, h("h2", { id: "jo" }, "The journey"),
-        h("p", {}, "Every touch in order, by session: the campaigns that it counts for, or why it does not.")), only), h("div", { id: "journey" })));
+        h("p", {}, "Every touch in order, by session: the campaigns that it counts for, or why it does not.")), h("div", { class: "bar" }, only, csvButton(PATH + "/journey", {}, "journey"))), h("div", { id: "journey" })));
   }
   host.contact = data.contact;
   show(document.getElementById("who"), head(data));

@@ -5,7 +5,7 @@ import { h, show, sr } from "./dom.js";
 import { counted, dayOf, daysBetween, instantOf, minor, money, moneyText, num } from "./format.js";
 import { calledOf, cameBy, campaignChip, campaignNames, check, csvButton, ev, inUnits, ranks, sharesTable, stack, touched, verdict, when } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
-import { eventDoor } from "./why.js";
+import { decidingEvent, eventDoor } from "./why.js";
 import { DEAL_STATES, MODELS, NOT_ELIGIBLE, ROLES, typeName, UNCREDITED } from "./words.js";
 
 const ID = chosen("id"), PATH = `/v1/deals/${encodeURIComponent(ID)}`, OTHERS_MAX = 500;
@@ -157,7 +157,8 @@ function modelPanel(data, k, refresh) {
   const now = model(), names = shownModels();
   const pick = name => { choose("model", name === "linear" ? "" : name); refresh(); document.getElementById("model-" + name)?.focus(); };
   const whole = data.models.get(now), own = parts(data, k, now);
-  if (!whole.amount || !own.length) return h("p", { class: "muted" }, whole.amount ? "No touch earned credit, so nothing is shared: in reports its amount is without a journey." : "The deal has no amount to share.");
+  if (data.deal.state !== "won") return h("p", { class: "muted" }, "Only the amount of a won deal is shared out.");
+  if (!whole.amount || !own.length) return h("p", { class: "muted" }, whole.amount ? "No touch earned credit, so nothing is shared out: reports show its amount as “no journey”." : "The deal has no amount to share.");
   return [h("div", { class: "models", role: "radiogroup", "aria-label": "Attribution model", onkeydown: event => {
     const to = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (to) { event.preventDefault(); pick(names[(names.indexOf(now) + to + names.length) % names.length]); }
@@ -172,7 +173,7 @@ function checklist({ explained, names, about }) {
   if (!explained) return h("p", { class: "muted" }, "There is no campaign to ask about.");
   const name = names.get(about) || about;
   return [verdict(explained.counts, explained.counts ? `Counts for ${name}` : `Does not count for ${name}`, explained.reason),
-    h("ol", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by event ", eventDoor(c.deciding_event, c.deciding_event)]))))];
+    h("ol", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(decidingEvent(c.deciding_event)))))];
 }
 
 function draw(host, data, status, refresh) {
@@ -182,18 +183,18 @@ function draw(host, data, status, refresh) {
     const panel = (id, title, says, ...more) => h("section", { class: "panel", "aria-labelledby": id }, h("header", {}, h("div", {}, h("h2", { id }, title), says && h("p", {}, says)), more));
     const about = h("select", { class: "field", id: "pick-campaign", "aria-label": "Campaign to explain", onchange: event => { choose("campaign", event.target.value); refresh(); } },
       [...data.names].sort((a, b) => a[1].localeCompare(b[1])).map(([id, name]) => h("option", { value: id, selected: id === data.about }, name)));
-    const left = panel("jo", "The journey", "Every touch of the deal's contacts in order: what earns credit, and what does not, with the reason.", h("div", { id: "touches" }));
+    const left = panel("jo", "The journey", "Every touch of the deal's contacts in order: what earns credit, and what does not, with the reason.", h("div", { class: "bar" }, h("div", { id: "touches" }), csvButton(PATH + "/attribution", () => ({ model: model() }), "shares")));
     left.append(h("div", { id: "journey" }));
     const models = panel("mo", "Models side by side", "Same journey, same amount, shared differently. Choose one to read it on the journey.");
     models.append(h("div", { class: "pad", id: "models" }));
-    const why = panel("wh", "Why, or why not, in", null, about);
+    const why = panel("wh", "Does it count for a campaign?", null, about);
     why.append(h("div", { class: "pad", id: "why" }));
-    host.append(h("div", { class: "head" }, h("div", { id: "who" }), h("div", { class: "bar" }, csvButton(PATH + "/attribution", () => ({ model: model() }), "shares"))),
+    host.append(h("div", { class: "head" }, h("div", { id: "who" })),
       h("div", { class: "deal" }, left, h("div", {}, models, why)));
   }
   const touches = { all: `All ${data.models.get(model()).shares.length + data.others.length}`, credited: `Credited ${data.models.get(model()).shares.length}` };
   show(document.getElementById("who"), head(data, status.settled_through));
-  show(document.getElementById("touches"), radios("Touches", touches, chosen("touches") || "all", value => { choose("touches", value === "all" ? "" : value); refresh(); }));
+  show(document.getElementById("touches"), data.deal.state === "won" && radios("Touches", touches, chosen("touches") || "all", value => { choose("touches", value === "all" ? "" : value); refresh(); }));
   const again = () => show(document.getElementById("journey"), journey(data, k, again));
   again();
   show(document.getElementById("models"), modelPanel(data, k, refresh));

@@ -45,11 +45,11 @@ listPage({
   query: () => ({ ...rangeOnly(), state: chosen("state"), campaign: chosen("campaign") }),
   before: async () => { names = await campaignNames(); },
   controls: refresh => [h("span", { id: "of-campaign" }, ofCampaign(refresh)), select("State", "state", { "": "Every state", ...DEAL_STATES }, refresh), rangeControls(refresh)],
-  empty: ["No deal in this range", "A deal begins with the first event that names it: deal_created, or a deal of your CRM."],
+  narrow: "No such deal in this range", empty: ["No deals yet", "A deal begins with the first event that names it: deal_created, or a deal of your CRM."],
   columns: [
     ["Deal", d => h("a", { href: link("deal", { id: d.deal_id }) }, called(d)), "name"],
     ["State", d => h("span", { class: d.state === "won" ? "chip on" : "chip off" }, DEAL_STATES[d.state])],
-    ["Created", d => dayOf(d.created_at), null, "nowrap"], ["Closed", d => d.closed_at ? dayOf(d.closed_at) : "", "closed_at", "nowrap"],
+    ["Created", d => dayOf(d.created_at), null, "nowrap"], ["Closed", d => d.closed_at ? dayOf(d.closed_at) : h("span", { class: "muted onphone" }, "not yet"), "closed_at", "nowrap"],
     ["Contacts", d => door(num(d.contacts), "contacts-" + d.deal_id, () => contactsDrawer(d)), null, "n"], ["Campaigns", d => door(num(d.campaigns.length), "campaigns-" + d.deal_id, () => campaignsDrawer(d)), null, "n"],
     ["Amount", d => d.amount ? money(d.amount.amount, d.amount.currency) : "no amount", "amount", "n"],
   ],

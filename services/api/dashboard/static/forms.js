@@ -206,9 +206,9 @@ export function addToBudget({ campaign_id, name, currency }) {
 const named = name => name.includes("@") ? { email: name } : { id: name };
 
 export const mergeContact = c => changeDrawer({
-  title: "Merge into another contact", above: c.contact, verb: "Merge them", says: "Both become one contact: all touches of the two are then its journey.",
+  title: "Merge into another contact", above: c.called, verb: "Merge them", says: "Both become one contact: all touches of the two are then its journey.",
   fields: [{ name: "into", label: "The other contact", required: true, hint: "Its e-mail address or id.",
     suggest: async q => q.length < 2 ? [] : (await get("/v1/contacts", { q, limit: SUGGESTED })).items.map(i => i.contact).filter(name => name !== c.contact) }],
-  what: ({ into }) => `${c.contact} and ${into} become one contact.`, events: ({ into }) => [{ type: "contact_merged", contact: c.ids[0] ? { id: c.ids[0] } : { email: c.emails[0] }, into: named(into) }],
+  what: ({ into }) => `${c.called} and ${into} become one contact.`, events: ({ into }) => [{ type: "contact_merged", contact: c.ids[0] ? { id: c.ids[0] } : { email: c.emails[0] }, into: named(into) }],
   call: ({ into }) => calls(["POST", at("/v1/contacts", c.contact, "merge"), { into }]),
 });

@@ -24,7 +24,8 @@ const line = () => {
   return `<script async src="${state.host.replace(/\/+$/, "")}/t.js"${told.join("")}></script>`;
 };
 
-const mark = (good, ...children) => h("li", { class: good ? null : "fail" }, icon(good ? "M3 8.5 6.5 12 13 4.5" : "M4 4 12 12|M12 4 4 12"), h("div", {}, children));
+// An event that counted (true), something that is wrong (false), or what may be the reason (null).
+const mark = (good, ...children) => h("li", { class: { true: null, false: "fail", null: "skip2" }[good] }, icon({ true: "M3 8.5 6.5 12 13 4.5", false: "M4 4 12 12|M12 4 4 12", null: "M3.5 8H12.5" }[good]), h("div", {}, children));
 const mono = text => h("span", { class: "mono" }, text);
 
 function keyProblem(keys) {
@@ -72,9 +73,9 @@ function nothingYet(browsers) {
     `the browser does not load ${state.host}/t.js: an ad blocker, or a Content-Security-Policy without script-src ${state.host}.`,
     https && "this address begins with http:// and the page with https://, so the browser refuses the script. Give Touchline an address with https://.",
   ].filter(Boolean);
-  return [h("p", { class: "verdict not" }, icon("M4 4 12 12|M12 4 4 12"), h("b", {}, "Nothing yet, because…")),
+  return [h("p", { class: wrong || browsers.notices.length ? "verdict not" : "verdict none" }, icon(wrong || browsers.notices.length ? "M4 4 12 12|M12 4 4 12" : "M3.5 8H12.5"), h("b", {}, "Nothing yet, because…")),
     h("ul", { class: "checks", id: "because" }, wrong && mark(false, h("p", {}, wrong)), browsers.notices.map(told),
-      !wrong && !browsers.notices.length && unseen.map(text => mark(false, h("p", {}, "Perhaps " + text))))];
+      !wrong && !browsers.notices.length && unseen.map(text => mark(null, h("p", {}, "Perhaps " + text))))];
 }
 
 function row({ id, event }, names) {
@@ -153,9 +154,9 @@ function draw(host) {
     if (!document.hidden) await look();
     setTimeout(follow, REFRESH_MS);
   }
-  host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Put it on your site"), h("p", { class: "soft" }, "One line in every page, and you see here what it sends."))),
+  host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Put it on your site"), h("p", { class: "facts" }, "One line in every page, and you see here what it sends."))),
     h("section", { class: "panel", "aria-labelledby": "copy" }, h("header", {}, h("div", {}, h("h2", { id: "copy" }, "1. Copy this line into every page"),
-      h("p", {}, "At the end of its head. It stores a cookie for 13 months, so ask your visitors first where the law wants it."))),
+      h("p", {}, "Before the end of its <head>. It stores a cookie for 13 months, so ask your visitors first where the law wants it."))),
     h("div", { class: "pad" }, h("div", { class: "install-fields" }, field("collect", "Collect key", "tlc_…", "key"), h("p", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: make }, "Make a new key"), problem),
       field("host", "Address of Touchline", "https://touchline.shop.example", "host"), field("domains", "Your domains, if there are several", "shop.example, second.example", "domains"),
       OPTIONS.map(option)), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), said))),

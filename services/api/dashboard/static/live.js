@@ -23,10 +23,10 @@ function table({ events, names }) {
   const k = ranks([...new Set(events.flatMap(e => e.campaigns))]);
   if (!events.length) return h("div", { class: "state" }, nothingOn(), h("h2", {}, "Nothing has arrived yet"), h("p", {}, "Events show here a moment after they were accepted."));
   return h("div", { class: "scroll" }, h("table", { class: "cards" },
-    h("thead", {}, h("tr", {}, ["Event", "Happened", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
+    h("thead", {}, h("tr", {}, ["Event", "When", "Who", "On", "Counts for"].map(text => h("th", { scope: "col" }, text)))),
     h("tbody", {}, events.map(e => h("tr", {},
       h("td", { class: "wide nowrap" }, h("button", { class: "why", type: "button", id: "e-" + e.event_id, "aria-haspopup": "dialog", onclick: () => eventDrawer(e.event_id) }, typeName(e.type))),
-      h("td", { class: "nowrap", "data-l": "Happened" }, happened(e.occurred_at)),
+      h("td", { class: "nowrap", "data-l": "When" }, happened(e.occurred_at)),
       h("td", { class: "two", "data-l": "Who" }, e.contact ? h("a", { href: link("contact", { id: e.contact }) }, calledOf(e)) : h("span", { class: "muted" }, "anonymous visitor")),
       h("td", { class: "wide", "data-l": "On" }, touched(e)),
       h("td", { class: "wide", "data-l": "Counts for" }, counts(e, names, k)))))));
@@ -34,7 +34,7 @@ function table({ events, names }) {
 
 run(load, (host, data) => {
   if (!host.childNodes.length) host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Live"),
-    h("p", { class: "soft" }, "The newest events as they arrive: what each counts for, or why it does not count."))),
+    h("p", { class: "facts" }, "The newest events as they arrive: what each counts for, or why it does not count."))),
     h("section", { class: "panel", "aria-label": "Newest events", id: "events" }));
   show(document.getElementById("events"), table(data));
 });

@@ -79,7 +79,7 @@ function said(v) {
   const what = `${v.generation}, ${extent(v)}, ${by(v)}`;
   if (v.state === "running") return h("p", { class: "note", role: "status" }, `A comparison of ${what} goes on since ${instantOf(v.began_at)}.`);
   if (v.state === "not_ended") return h("p", { class: "note" }, `The comparison of ${what} of ${instantOf(v.began_at)} did not end: its process was killed. Nothing is known of the rows.`);
-  const texts = { agreed: "The rows are what the log makes.", differed: "Some rows differ from what the log makes.", failed: "The rows could not be compared." };
+  const texts = { agreed: "All rows agree with the log.", differed: "Some rows differ from the log.", failed: "The rows could not be compared with the log." };
   return [verdict(v.state === "agreed", texts[v.state], null), h("p", { class: "soft" }, `${instantOf(v.began_at)}, ${what}. `, compared(v), compared(v) && ", ", `took ${took(v)}.`),
     v.failure && h("p", { class: "bad" }, v.failure),
     v.left_out?.length > 0 && h("p", { class: "soft" }, `Not compared, for settings are applied to all of their history: ${v.left_out.join(", ")}.`),
@@ -178,9 +178,9 @@ async function compare(g) {
 run(load, (host, data, status) => {
   if (!host.childNodes.length) {
     const panel = (id, title, says) => h("section", { class: "panel", "aria-labelledby": "h-" + id }, h("header", {}, h("div", {}, h("h2", { id: "h-" + id }, title), h("p", {}, says))), h("div", { id }));
-    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Operations"), h("p", { class: "soft" }, "How far the numbers are, whether they were checked, and what was refused."))),
+    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Operations"), h("p", { class: "facts" }, "How far the numbers are, whether they were checked, and what was refused."))),
       h("div", { class: "cols" }, panel("projection", "Projection", "How far the numbers are behind what was accepted."), panel("refused", "Refused events", "Dead letters, by reason and by the key that sent them.")),
-      panel("verifications", "Last verify", "Whether the rows are what the log makes, when somebody last looked."),
+      panel("verifications", "Last verification", "Whether the numbers agreed with the log when they were last compared."),
       panel("generations", "Generations", "Projections of the whole log. One is live; a rebuild makes the next one beside it."),
       panel("what-ifs", "What-ifs", "The same events with other settings, or with other events. No live number depends on them."),
       panel("producers", "Producers", "What each sent, and what became of it."));

@@ -5,7 +5,7 @@ import { copied, h, icon, show, sr } from "./dom.js";
 import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
 import { daysSaid } from "./ranges.js";
 import { ALL_CURRENCIES, allCurrencies, choose, link, query, rangeOnly } from "./shell.js";
-import { eventDoor } from "./why.js";
+import { shownEvent } from "./why.js";
 import { channelName, METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
 
 // What a person is called: by name, else by email address, else by the id that events give.
@@ -89,7 +89,7 @@ const SHOWN_MAX = 200;
 // Cells that touches and sessions have in common: who it was, and what makes it the campaign's.
 export const who = i => i.contact ? h("a", { href: link("contact", { id: i.contact }) }, calledOf(i)) : "anonymous visitor";
 const by = i => i.asset_id ? h("a", { href: link("asset", { id: i.asset_id }) }, i.asset_name || i.asset_id) :  h("span", {}, "utm value ", h("span", { class: "mono" }, i.utm_campaign));
-const decided = i => i.deciding_event && eventDoor(i.deciding_event, h("span", { title: i.deciding_event }, "show", sr(` event ${i.deciding_event}`)));
+const decided = i => shownEvent(i.deciding_event);
 const touches = (path, asked) => ({
   path: path + "touches", query: { ...rangeOnly(), ...asked }, one: "touch", many: "touches", heads: ["Who", "When", "By", "Deciding event"],
   row: i => [who(i), instantOf(i.occurred_at), by(i), decided(i)],
@@ -173,21 +173,24 @@ export async function tried(host, work) {
     await work();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    host.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message, " ", h("span", { class: "mono" }, error.told)),
+    host.replaceChildren(h("p", { class: "bad", role: "alert" }, error.message, " ", h("span", { class: "mono" }, error.reference)),
       h("div", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: () => { host.replaceChildren(h("p", { class: "muted" }, "Reading…")); tried(host, work); } }, "Try again")));
   }
 }
 
+const NUMBERS = ["Amount", "Share", "Part", "Touches", "Days", "Page views"], MANY = 4; // columns, from which on a phone shows a card for each row
+
 function filled(rows, list, { items, more }) {
-  const shown = items.filter(list.keep || (() => true));
+  const shown = items.filter(list.keep || (() => true)), { heads } = list;
   const total = list.of ? sums(shown, list.of) : list.credit && creditSum(shown), count = list.count ? shown.reduce((sum, item) => sum + list.count(item), 0) : shown.length;
-  rows.replaceChildren(h("section", {}, h("h3", {}, `${counted(count, list.one, list.many)}${more ? " and more" : ""} behind it`),
-    h("div", { class: "scroll" }, h("table", { class: "mini" },
-      h("thead", {}, h("tr", {}, list.heads.map((c, i) => h("th", { class: i === list.heads.length - 1 ? "n" : null, scope: "col" }, c)))),
-      h("tbody", {}, shown.slice(0, SHOWN_MAX).map(item => h("tr", {}, list.row(item).map((c, i) => h("td", { class: i === list.heads.length - 1 ? "n" : null }, c))))),
-      total && h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: list.heads.length - 1 }, "Sum"), h("td", { class: "n" }, total))))),
+  const look = i => [(i === heads.length - 1 || NUMBERS.includes(heads[i])) && "n", !i && heads.length >= MANY && "wide"].filter(Boolean).join(" ") || null;
+  rows.replaceChildren(h("section", {}, h("h3", {}, `${more ? "The first " : ""}${counted(count, list.one, list.many)}${list.alone ? "" : " behind it"}`),
+    !shown.length ? list.none && h("p", { class: "muted" }, list.none) : h("div", { class: "scroll" }, h("table", { class: heads.length >= MANY ? "mini cards" : "mini", role: "table" },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((c, i) => h("th", { class: look(i), scope: "col", role: "columnheader" }, c)))),
+      h("tbody", { role: "rowgroup" }, shown.slice(0, SHOWN_MAX).map(item => h("tr", { role: "row" }, list.row(item).map((c, i) => h("td", { class: look(i), role: "cell", "data-l": i ? heads[i] : null }, c))))),
+      total && h("tfoot", { role: "rowgroup" }, h("tr", { class: "sum", role: "row" }, h("td", { colspan: heads.length - 1, role: "cell" }, more ? "Sum of these" : "Sum"), h("td", { class: "n", role: "cell" }, total))))),
     shown.length > SHOWN_MAX && h("p", { class: "muted" }, `The first ${SHOWN_MAX} are shown; CSV has all.`),
-    h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s", list.keepLine))));
+    shown.length > 0 && h("div", { class: "bar" }, csvButton(list.path, list.query, list.many || list.one + "s", list.keepLine))));
 }
 
 export const drawer = (campaign, name, metric, value, excluded, notes) => opened(name, METRICS[metric], value, behind(campaign, metric), excluded, notes);
@@ -235,7 +238,7 @@ export function groupDrawer({ name, value, asked, of = "revenue", kind = "deals"
 
 async function opened(name, [label, rule, ruleName], value, list, excluded, notes = []) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title: label, above: [name, daysSaid(rangeOnly())].filter(Boolean).join(", ") }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
+  openDrawer({ title: label, above: [name, daysSaid(rangeOnly())].filter(Boolean).join(", "), look: list.heads.length >= MANY ? "roomy" : "" }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),

@@ -64,6 +64,7 @@ const [shortDay, longDay] = [inWords({}), inWords({ year: "numeric" })];
 export function daysSaid({ from, to }) {
   const end = to && moved(to, 0, 0, 1);
   if (!from || !end) return from ? `from ${longDay.format(new Date(from))}` : end ? `until ${longDay.format(new Date(end))}` : "";
-  if (from === end) return longDay.format(new Date(from));
-  return `${(from.slice(0, 4) === end.slice(0, 4) ? shortDay : longDay).format(new Date(from))} to ${longDay.format(new Date(end))}`;
+  return from === end ? longDay.format(new Date(from)) : spanOf(from, end);
 }
+// The same of two days, the last included; the year stands once if it is the same.
+export const spanOf = (first, last) => `${(first.slice(0, 4) === last.slice(0, 4) ? shortDay : longDay).format(new Date(first))} to ${longDay.format(new Date(last))}`;

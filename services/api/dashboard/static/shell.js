@@ -112,7 +112,7 @@ const leave = () => h("button", { class: "btn quiet", type: "button", onclick: a
 
 function frame() {
   const parts = {
-    workspace: h("div", { class: "ws" }), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }), verified: h("p", { class: "muted", id: "verified" }),
+    workspace: h("div", { class: "ws" }, bone("70%"), bone("50%")), live: h("p", { class: "live", role: "status" }), generation: h("p", { class: "muted" }), verified: h("p", { class: "muted", id: "verified" }),
     main: h("main", { id: "main", tabindex: -1 }),
   };
   document.getElementById("app").replaceChildren(h("div", { class: "shell" },
@@ -161,11 +161,11 @@ export const bones = {
 const LAYOUTS = {
   campaigns: () => [bones.panel(2), bones.rows()], attribution: () => [bones.panel(6), bones.rows()],
   campaign: () => [bones.tiles(6), h("div", { class: "cols" }, bones.panel(5), bones.panel(5))], asset: () => bones.tiles(4),
-  deal: () => h("div", { class: "deal" }, bones.panel(8), h("div", {}, bones.panel(6), bones.panel(3))), contact: () => bones.panel(8),
+  deal: () => h("div", { class: "deal" }, bones.panel(8), h("div", {}, bones.panel(6), bones.panel(3))), contact: () => [bones.panel(2), bones.panel(8)],
   unresolved: () => [1, 2, 3, 4].map(() => bones.panel(2)), operations: () => [h("div", { class: "cols" }, bones.panel(4), bones.panel(2)), bones.panel(2), bones.panel(2)],
 };
 const ONE_OF_MANY = ["campaign", "deal", "contact", "asset"]; // pages whose heading is a name that is not known yet
-const TWO_LINES = ["campaigns", "campaign"]; // pages whose choices have a line of their own
+const TWO_LINES = ["campaigns", "campaign", "deals", "contacts", "assets"]; // pages whose choices have a line of their own
 const heading = () => h("div", { class: "head" }, h("div", {}, ONE_OF_MANY.includes(PAGE) ? h("h1", {}, sr("Loading"), bone("12rem", "sk tall")) : h("h1", {}, titleOf())), TWO_LINES.includes(PAGE) && h("p", { class: "facts" }, bone("14rem")),
   TWO_LINES.includes(PAGE) && h("div", { class: "bar by" }, ["11rem", "8rem", "13rem"].map(width => bone(width, "sk ctl"))));
 const homeOf = () => NAV.find(([page, , , within]) => page === PAGE || within.includes(PAGE))[0];
@@ -177,14 +177,14 @@ function problem(error, retry) {
   return [h("div", { class: "head" }, h("div", {}, h("h1", {}, titleOf()))), h("section", { class: "panel", role: "alert" }, h("div", { class: "state" }, nothingOn(true),
     h("h2", {}, error.status === 404 ? "Not found" : "The numbers could not be read"),
     h("p", {}, error.message, refused ? "" : " Nothing is lost: what was sent is in the log."),
-    h("p", { class: "mono muted" }, error.told),
+    h("p", { class: "mono muted" }, error.reference),
     h("div", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: retry }, "Try again"),
       error.status === 404 && id && h("a", { class: "btn", href: link(homeOf()) }, `All ${titleOf().toLowerCase()}`),
       refused && chose && h("a", { class: "btn", href: location.pathname + (id ? "?" + new URLSearchParams({ id }) : "") }, "Without range, model and currency"))))];
 }
 
 const stale = (error, since) => h("div", { class: "note", role: "alert" }, h("span", {},
-  `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.told));
+  `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.reference));
 
 function askForKey(told) {
   const input = h("input", { class: "field", id: "key", name: "key", type: "password", autocomplete: "current-password", required: true, placeholder: "tlr_…" });

@@ -1,13 +1,13 @@
 // The page of what events name and nobody created, registered or claimed: mostly typing errors and forgotten steps, each with the way to mend it.
 import { get } from "./api.js";
 import { changeButton, mayChange } from "./changes.js";
-import { h, show, sr } from "./dom.js";
+import { h, show } from "./dom.js";
 import { claimUtm, createCampaign, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, num, pageOf } from "./format.js";
 import { csvButton, door, listDrawer, touched, who } from "./parts.js";
 import { choose, chosen, link, run } from "./shell.js";
 import { channelName, typeName } from "./words.js";
-import { eventDoor } from "./why.js";
+import { shownEvent } from "./why.js";
 
 const PATH = "/v1/catalog/unresolved", SHOWN = 25, LOOKED_ON_MAX = 4, VISITS_COUNTED = 10_000;
 const times = n => n >= VISITS_COUNTED ? `${num(VISITS_COUNTED)} or more` : num(n);
@@ -39,7 +39,7 @@ const KINDS = {
 };
 
 // The events or visits behind an entry, each with the door to what it counted for.
-const shown = i => eventDoor(i.event_id, h("span", { title: i.event_id }, "show", sr(` event ${i.event_id}`)));
+const shown = i => shownEvent(i.event_id);
 const came = i => [channelName(i.channel), i.source].filter(Boolean).join(", ");
 const VISITS = { one: "visit", heads: ["Who", "When", "Page", "Came by", "Event"], row: i => [who(i), instantOf(i.occurred_at), i.url ? pageOf(i.url) : touched(i), came(i), shown(i)] };
 const EVENTS = { one: "event", heads: ["What", "When", "Who", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), i.channel ? who(i) : "", shown(i)] };
@@ -80,7 +80,7 @@ function table(kind, { items, cursor }, currency, refresh) {
   if (!items.length) return [h("p", { class: "pad muted" }, "None among those that were looked through so far."), next];
   return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("caption", { class: "sr" }, of.title),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, of.one), h("th", { scope: "col", class: "n" }, of.counts), h("th", { scope: "col", class: "n" }, "First"), h("th", { scope: "col", class: "n" }, "Last"),
-      mayChange() && h("th", { scope: "col", class: "n" }, "Mend"))),
+      mayChange() && h("th", { scope: "col", class: "n" }, "To do"))),
     h("tbody", {}, items.map(item => h("tr", {}, h("td", { class: "wide" }, of.shown(item)), h("td", { class: "n", "data-l": of.counts }, behind(kind, item)),
       h("td", { class: "n nowrap", "data-l": "First" }, dayOf(item.first_seen)), h("td", { class: "n nowrap", "data-l": "Last" }, dayOf(item.last_seen)),
       mayChange() && h("td", { class: "n wide" }, h("span", { class: "bar end" }, buttons(item)))))))),
@@ -89,7 +89,7 @@ function table(kind, { items, cursor }, currency, refresh) {
 
 run(load, (host, lists, status, refresh) => {
   if (!host.childNodes.length) {
-    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Unresolved"), h("p", { class: "soft" }, "What events name, and nobody created, registered or claimed: mostly typing errors and forgotten steps. What was sent is kept."),
+    host.append(h("div", { class: "head" }, h("div", {}, h("h1", {}, "Unresolved"), h("p", { class: "facts" }, "What events name, and nobody created, registered or claimed: mostly typing errors and forgotten steps. What was sent is kept."),
       h("p", { class: "facts", id: "how-many" }), !mayChange() && h("p", { class: "note", id: "read-only" }, "You signed in with a read key. With an admin key, a button beside each mends it."))),
     ...Object.entries(KINDS).map(([kind, of]) => h("section", { class: "panel", "aria-labelledby": "h-" + kind },
       h("header", {}, h("div", {}, h("h2", { id: "h-" + kind }, of.title), h("p", {}, of.says)), csvButton(PATH, { kind }, `unresolved-${kind.replace("_", "-")}`)), h("div", { id: "list-" + kind }))));

@@ -2,7 +2,7 @@
 import { get, Problem } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
-import { h, show } from "./dom.js";
+import { h, show, sr } from "./dom.js";
 import { dayOf, instantOf, moneyText } from "./format.js";
 import { cameBy, campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
 import { chosen, link } from "./shell.js";
@@ -12,7 +12,7 @@ const NAMED_MAX = 8; // deals to choose from, of one name
 
 function deal(told) {
   return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
-    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(c.deciding_event && ["decided by ", eventDoor(c.deciding_event, c.deciding_event)]))))];
+    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(decidingEvent(c.deciding_event)))))];
 }
 
 // What an event counted for; of `campaign`, if it is given, first and whatever it is.
@@ -52,6 +52,10 @@ export async function eventDrawer(id, over = false) {
 
 // A button that opens an event over whatever is open; `text` says what it is. Where the page is drawn again, `named` is its id.
 export const eventDoor = (id, text, named = null) => id && h("button", { class: "why", type: "button", id: named, "aria-haspopup": "dialog", onclick: () => eventDrawer(id, true) }, text);
+
+// The same in a list and below a point, where its id would say nothing to a reader.
+export const shownEvent = id => eventDoor(id, h("span", { title: id }, "show", sr(` event ${id}`)));
+export const decidingEvent = id => eventDoor(id, h("span", { title: id }, "the event that decides this", sr(`, ${id}`)));
 
 // A panel that stays while the page around it is drawn again; `ask(kind, id)` fills it in.
 export function whyPanel() {

@@ -44,7 +44,7 @@ export const HIDDEN = {
 };
 export const ROLES = { first: "First touch", lead_creation: "Contact created", deal_creation: "Deal created", last: "Last touch" };
 export const UNCREDITED = {
-  not_revenue_touch: "Of a kind that earns nothing", contact_not_eligible: "The contact joined the deal too late", after_close: "After the close",
+  not_revenue_touch: "Of a kind that earns no credit", contact_not_eligible: "The contact joined the deal too late", after_close: "After the close",
   outside_lookback: "Before the lookback", machine: "Machine traffic", internal: "Own staff",
 };
 // Why a contact of a deal is not eligible for it.
