@@ -67,7 +67,7 @@ def test_a_number_opens_what_is_behind_it_and_gives_the_focus_back(up: Up, page:
 def test_the_page_explains_a_deal_and_an_event(up: Up, page: Page) -> None:
     page.goto(f"{up.url}/dashboard/campaign?id=spring#key={up.keys['read']}")
     page.locator("#deal-d").click()
-    result = page.locator("#why-told")
+    result = page.locator("#why-answer")
     expect(result).to_contain_text("Deal d counts for this campaign.")
     expect(result).to_contain_text(
         "kari@example.no was associated with the deal on 5 January 2024, four days before it closed on 9 January 2024."

@@ -332,7 +332,7 @@ def test_a_deal_is_explained_by_its_name(visit: Visit) -> None:
     page = whole(visit(PAGES[1]))
     page.fill("#why-id", "fjord")
     page.click("text=Explain")
-    expect(page.locator("#why-told")).to_contain_text("Deal d counts for this campaign.")
+    expect(page.locator("#why-answer")).to_contain_text("Deal d counts for this campaign.")
 
 
 @pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])

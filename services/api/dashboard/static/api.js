@@ -31,8 +31,8 @@ async function asked(path, options) {
 }
 
 export const post = (path, body = "") => asked(path, { method: "POST", body, headers: { "X-Touchline": "1", "Content-Type": "text/plain" } });
-export const send = (method, path, told) => asked(path, { method, body: told && JSON.stringify(told), headers: { "X-Touchline": "1", ...(told && { "Content-Type": "application/json" }) } });
-export const postJson = (path, told) => send("POST", path, told);
+export const send = (method, path, body) => asked(path, { method, body: body && JSON.stringify(body), headers: { "X-Touchline": "1", ...(body && { "Content-Type": "application/json" }) } });
+export const postJson = (path, body) => send("POST", path, body);
 export const signIn = key => post("/dashboard/sign-in", key);
 export const signOut = () => post("/dashboard/sign-out");
 

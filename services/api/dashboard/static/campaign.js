@@ -25,7 +25,7 @@ async function load() {
     get(PATH), get(PATH + "/overview", { ...asked, compare }), all(PATH + "/assets"), all(PATH + "/deals", { ...asked, metric: "closed_deals" }),
     all(PATH + "/refusals"), get("/v1/reports/roi", { ...asked, currency: currencyAsked() }), campaignNames(),
   ]);
-  const metric = charted(), timelineOf = (span, interval) => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(told => told.points);
+  const metric = charted(), timelineOf = (span, interval) => get(PATH + "/timeline", { metric, interval, model: asked.model, ...span }).then(answer => answer.points);
   const { axis, interval, points } = await drawnOver(campaign, asked, timelineOf);
   const moved = movedFirst(campaign.associations, axis).slice(0, BAND_ROWS), span = { from: dayText(axis.from), to: dayText(axis.to) };
   const [then, held, unsettled] = await Promise.all([
@@ -35,7 +35,7 @@ async function load() {
     roi: roi.rows.find(r => r.campaign_id === ID), roiCurrency: roi.currency, metric, axis, interval, series: now, seriesBefore: then, held, names, asked };
 }
 
-// The metrics of the part of the range that may still change, because events of it may come yet; null: nothing tells how late they come.
+// The metrics of the part of the range that may still change, because events of it may come yet; null: it is not known how late events come.
 async function unsettledOf(overview, asked) {
   const part = unsettledPart(asked, overview.settled_through);
   if (!part) return part === null ? null : {};

@@ -31,7 +31,7 @@ async function load(status) {
   };
   const list = askList();
   const [now, then] = await Promise.all([report({}), before && report(before)]);
-  // whether the period before is complete is told with the list; until then nothing is compared
+  // the list says whether the period before is complete; until it is there, nothing is compared
   return { report: now, then, complete: null, through: status.settled_through, part, askPart: () => report(part), list, askList, model: asked.model, before };
 }
 
@@ -57,7 +57,7 @@ const NONE = {
   no_journey: { name: "Won deals without a journey" },
 };
 
-// How final the numbers of the page are, said once. A row says nothing of it; a number does when it is opened.
+// Up to when the numbers of the page are settled, shown once: rows do not repeat it, the drawers of numbers do.
 function wonMark({ report, unsettled, part, model, through }) {
   if (part === null || (part && !unsettled)) return null;
   const total = unsettled?.total[model] || "0";
@@ -86,7 +86,7 @@ function wonRevenue(data, k, names) {
         : h("p", { class: "muted" }, "No deal has been won in this range.")));
 }
 
-// An amount of one currency; none of it is 0 of it, not an amount of another.
+// The amount in one currency; 0 if there is none, never an amount in another.
 const inCurrency = (amounts, currency) => amounts.find(m => m.currency === currency) || { amount: "0.00", currency };
 const value = (c, metric, currency) => {
   if (isMoney(metric)) { const own = inCurrency(c.metrics[metric], currency); return money(own.amount, own.currency); }
@@ -94,7 +94,7 @@ const value = (c, metric, currency) => {
 };
 const weight = (c, metric, currency) => isMoney(metric) ? minor(inCurrency(c.metrics[metric], currency).amount) : BigInt(c.metrics[metric]);
 
-// How much of a number may still change, asked for when the number is opened; nothing where it is all settled.
+// How much of a number may still change, read when its drawer opens; nothing if all of it is settled.
 function mark(id, metric, currency, part) {
   const said = h("span", {});
   if (part) get(`/v1/campaigns/${encodeURIComponent(id)}/overview`, { ...query(), ...part }).then(({ metrics }) => {
@@ -205,7 +205,7 @@ async function drawList(host, data, k) {
     if (host.data === data) show(into, notRead(error, () => { data.list = data.askList(); show(into); drawList(host, data, k); }));
     return;
   }
-  if (host.data !== data) return; // a newer answer is under way
+  if (host.data !== data) return; // a newer request has been sent
   const { items } = list;
   data.complete = items[0]?.compare?.complete ?? true;
   const now = { data, k, campaigns: items, names: new Map(items.map(c => [c.campaign_id, c.name || c.campaign_id])) };

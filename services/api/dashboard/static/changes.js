@@ -30,9 +30,9 @@ function control(field, changed) {
 }
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
-// `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(told, values)` may name a field and what is wrong
+// `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(preview, values)` may name a field and what is wrong
 // with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is said while there are no events. `what(values, names)` is a sentence
-// of what is done, where the preview itself does not tell it.
+// about what is done that the preview itself does not have.
 export function changeDrawer({ title, above, says, fields = [], own = null, missing = own?.missing, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {}, what = () => null }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const touched = event => { changed(form, event?.target); show(outcome); look.hidden = false; };
@@ -90,10 +90,10 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
     const given = values(), would = events(given);
     if (!would.length) { show(outcome, h("p", { class: "bad", role: "alert" }, missing)); return; }
     show(outcome, h("p", { class: "muted" }, "Working out what it would change…"));
-    const told = await postJson("/v1/preview", { events: would }), called = await names, problem = check(told, given);
+    const preview = await postJson("/v1/preview", { events: would }), called = await names, problem = check(preview, given);
     if (problem) { show(outcome); wrongAt(...problem); return; }
-    const from = takenFrom(told).map(id => called.get(id) || id).join(" and ");
-    show(outcome, h("h3", { tabindex: -1, id: "change-would" }, "What it would change"), previewInWords(told, called, what(given, called)), doIt(given, from));
+    const from = takenFrom(preview).map(id => called.get(id) || id).join(" and ");
+    show(outcome, h("h3", { tabindex: -1, id: "change-would" }, "What it would change"), previewInWords(preview, called, what(given, called)), doIt(given, from));
     if (fields.length || own) look.hidden = true;
     document.getElementById("change-would").focus();
     outcome.scrollIntoView({ block: outcome.offsetHeight < innerHeight ? "nearest" : "start" }); // with what does it, wherever that fits
@@ -120,17 +120,17 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
 
   // What was done, by which events, and the way back.
   function finished({ ids, refused: not = [] }, given) {
-    const told = h("div", { "aria-live": "polite" });
+    const outcomeOfUndo = h("div", { "aria-live": "polite" });
     const back = button("Take it back", "change-back", () => trying(async () => {
       const by = [];
       for (const id of [...ids].reverse()) by.push((await send("DELETE", `/v1/events/${encodeURIComponent(id)}`)).event_id);
       forgetNames();
       back.remove();
-      show(told, h("p", {}, h("b", {}, "Taken back. "), "It is as if it had never been sent. Event ", by.map(id => h("span", { class: "mono" }, id, " "))));
-    }, error => show(told, h("p", { class: "bad", role: "alert" }, error.message))), "btn");
+      show(outcomeOfUndo, h("p", {}, h("b", {}, "Taken back. "), "It is as if it had never been sent. Event ", by.map(id => h("span", { class: "mono" }, id, " "))));
+    }, error => show(outcomeOfUndo, h("p", { class: "bad", role: "alert" }, error.message))), "btn");
     return [h("div", { class: "verdict", role: "status", tabindex: -1, id: "change-done" }, h("div", {}, h("b", {}, ids.length ? "Done." : "It is so already: nothing was sent."),
       ids.length > 0 && h("span", {}, counted(ids.length, "event"), " ", ids.map(id => h("span", { class: "mono" }, id, " "))))),
-    not.map(each => h("p", { class: "bad" }, `${each.asset_id}: ${each.message}`)), done(given), told, h("div", { class: "bar" }, ids.length > 0 && back)];
+    not.map(each => h("p", { class: "bad" }, `${each.asset_id}: ${each.message}`)), done(given), outcomeOfUndo, h("div", { class: "bar" }, ids.length > 0 && back)];
   }
 
   form.addEventListener("submit", event => { event.preventDefault(); preview(); });
@@ -144,8 +144,8 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
 export async function calls(...asked) {
   const ids = [];
   for (const [method, path, body] of asked) {
-    const told = await send(method, path, body);
-    if (told.changed) ids.push(...(told.event_ids || [told.event_id]));
+    const answer = await send(method, path, body);
+    if (answer.changed) ids.push(...(answer.event_ids || [answer.event_id]));
   }
   return { ids };
 }

@@ -22,7 +22,7 @@ const exact = text => {  // a day and the part of it that has passed
 };
 
 // The part of a range of which events may still come: numbers are settled up to the instant `through`. False: there is none; null: nothing
-// tells how late events come.
+// is known about how late events come.
 export function unsettledPart({ from, to }, through) {
   if (!through) return null;
   if (to && dayNumber(to) <= dayNumber(through)) return false;

@@ -24,12 +24,12 @@ const propertyName = name => name.replaceAll("_", " ").replace(/^./, first => fi
 
 function head({ contact: c, journey }) {
   const also = [...c.emails, ...c.ids].filter(name => name !== called(c));
-  const told = Object.entries(c.properties).filter(([name]) => !NAME.includes(name));
+  const properties = Object.entries(c.properties).filter(([name]) => !NAME.includes(name));
   return [h("p", { class: "crumb" }, h("a", { href: link("contacts") }, "Contacts")), h("h1", {}, called(c)),
     h("p", { class: "facts" }, h("span", {}, `Contact since ${instantOf(c.created_at)}`), c.internal && h("span", { class: "chip off" }, "own staff, not counted"),
       h("span", {}, counted(journey.items.length, "touch", "touches"), journey.more && " and more")),
     also.length > 0 && h("p", { class: "facts" }, "Also known as ", also.map(name => h("span", { class: "chip mono" }, name))),
-    told.length > 0 && h("p", { class: "facts" }, told.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, propertyName(name), " "), value)))];
+    properties.length > 0 && h("p", { class: "facts" }, properties.map(([name, value]) => h("span", {}, h("span", { class: "muted" }, propertyName(name), " "), value)))];
 }
 
 // ---- deals ----
@@ -77,7 +77,7 @@ function journey(data, k, refresh) {
   const rows = [];
   const numbers = new Map(items.filter(x => x.session).map(x => x.session).filter((one, i, all) => all.indexOf(one) === i).map((one, i) => [one, i + 1]));
   let session = null, before = null;
-  for (const x of shown) { // a touch of no session, such as an email, ends what is told of one
+  for (const x of shown) { // a touch without a session, such as an email, ends the group of a session
     if (x.session !== session) rows.push(h("li", { class: "step" }, h("div", { class: "when" }), h("div", { class: "rail" }), h("div", { class: "sess" }, x.session ? `Session ${numbers.get(x.session)}` : "In no session"), h("div", {})));
     session = x.session;
     rows.push(step(data, k, x, before));

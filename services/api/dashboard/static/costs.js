@@ -12,11 +12,11 @@ const SHOWN_MAX = 200;
 async function items({ title, name, path, query, heads, row, called, none }) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
   openDrawer({ title, above: name }, rows, sameByApi(path, query));
-  const told = await all(path, query, SHOWN_MAX);
-  const total = sums(told.items, item => item.amount);
-  show(rows, !told.items.length ? h("p", { class: "muted" }, none) : h("section", {}, h("h3", {}, counted(told.items.length, "item") + (told.more ? " and more" : "")),
+  const list = await all(path, query, SHOWN_MAX);
+  const total = sums(list.items, item => item.amount);
+  show(rows, !list.items.length ? h("p", { class: "muted" }, none) : h("section", {}, h("h3", {}, counted(list.items.length, "item") + (list.more ? " and more" : "")),
     h("div", { class: "scroll" }, h("table", { class: "mini" }, h("thead", {}, h("tr", {}, heads.map(text => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "n" }, "Amount"), mayChange() && h("th", { scope: "col", class: "n" }, "Change"))),
-      h("tbody", {}, told.items.map(item => h("tr", {}, row(item).map(cell => h("td", {}, cell)), h("td", { class: "n" }, money(item.amount.amount, item.amount.currency)), mayChange() && h("td", { class: "n" }, takeBackButton(item.event_id, called(item)))))),
+      h("tbody", {}, list.items.map(item => h("tr", {}, row(item).map(cell => h("td", {}, cell)), h("td", { class: "n" }, money(item.amount.amount, item.amount.currency)), mayChange() && h("td", { class: "n" }, takeBackButton(item.event_id, called(item)))))),
       h("tfoot", {}, h("tr", { class: "sum" }, h("td", { colspan: heads.length }, "Sum"), h("td", { class: "n" }, total), mayChange() && h("td", {})))))));
 }
 

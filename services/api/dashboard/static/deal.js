@@ -16,12 +16,12 @@ const shownModels = () => [...new Set([...Object.keys(MODELS), model()])]; // th
 const modelName = name => MODELS[name] || name;
 
 async function load() {
-  const [deal, names, told] = await Promise.all([
+  const [deal, names, attribution] = await Promise.all([
     get(PATH), campaignNames(), get(PATH + "/attribution", { model: shownModels(), all: "true", limit: String(OTHERS_MAX) }),
   ]);
-  const models = new Map(told.models.map(name => [name, { ...told, shares: told.shares.map(x => ({ ...x, ...x.by_model[name] })) }]));
+  const models = new Map(attribution.models.map(name => [name, { ...attribution, shares: attribution.shares.map(x => ({ ...x, ...x.by_model[name] })) }]));
   const about = chosen("campaign") || deal.campaigns[0] || names.keys().next().value;
-  return { deal, names, models, others: told.others, more: Boolean(told.next_cursor), about,
+  return { deal, names, models, others: attribution.others, more: Boolean(attribution.next_cursor), about,
     explained: about ? await get(PATH + "/explain", { campaign: about }) : null };
 }
 
@@ -85,7 +85,7 @@ function step(data, k, x, largest, before) {
       x.share && largest > 0n && h("div", { class: "meter", "aria-hidden": "true" }, h("i", { "--w": `${Number(minor(x.share.amount) * 1000n / largest)  / 10}%` }))]));
 }
 
-// Of a very long journey, the beginning and the end are shown, until somebody asks for what is between.
+// A very long journey shows its beginning and its end, until somebody unfolds the steps between.
 const ENDS_SHOWN = 80, BETWEEN = "between";
 function shortened(all) {
   const left = all.length - 2 * ENDS_SHOWN;

@@ -30,7 +30,7 @@ export async function copied(text, shown) {
   }
 }
 
-// The line with nothing on it yet, above what says so.
+// The drawing of a line without touches, above the sentence of an empty or failed page.
 export const nothingOn = (broken = false) => s("svg", { viewBox: "0 0 220 48", "aria-hidden": "true", class: broken ? "touchless broken" : "touchless" },
   s("path", { d: "M4 24H216" }), [44, 110, 176].map((x, i) => s("circle", { cx: x, cy: 24, r: 7, class: broken && i === 1 ? "off" : null })));
 

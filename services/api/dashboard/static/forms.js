@@ -48,13 +48,13 @@ export function createCampaign({ currency, id = "", utm = "", since = null }) {
     changed: idFollows("campaign_id"),
     what: given => given.utm_campaign && `Visits with the utm_campaign ${given.utm_campaign} count for it.`,
     events: given => [{ type: "campaign_created", ...toEvent(withMoney(given)), ...(since && { occurred_at: since }) }],
-    check: (told, given) => told.campaigns.find(c => c.id === given.campaign_id)?.before?.created ? ["campaign_id", CAMPAIGN_THERE] : null,
+    check: (preview, given) => preview.campaigns.find(c => c.id === given.campaign_id)?.before?.created ? ["campaign_id", CAMPAIGN_THERE] : null,
     guard: async given => !id && (await campaignNames()).has(given.campaign_id) ? ["campaign_id", CAMPAIGN_THERE] : null,
     call: (given, move) => { const { campaign_id, ...body } = withMoney(given); return calls(["PUT", moving(campaign(campaign_id), move), body]); },
     done: given => h("p", {}, h("a", { href: link("campaign", { id: given.campaign_id }) }, "Open the campaign")),
   });
 }
-// A currency without a budget says nothing.
+// A currency is sent only with a budget.
 const withMoney = ({ currency, ...given }) => given.budget ? { ...given, currency } : given;
 
 // What it is called, its days and its owner, and one more utm value; the API removes no value, so what is there stays needed.
@@ -74,7 +74,7 @@ export function editCampaign({ campaign_id, name, starts_on, ends_on, owner, bud
       field("budget", "Budget", { ...AMOUNT, hint: "As one sum. If items were added to the budget, their sum counts." }), { name: "currency", label: "Currency of the budget", value: budget?.currency || currency, ...CURRENCY },
     ],
     what: () => `Changes the campaign ${name || campaign_id}.`,
-    events: given => { const told = different(given); return Object.keys(told).length ? [{ type: "campaign_updated", campaign_id, ...told }] : []; },
+    events: given => { const changed = different(given); return Object.keys(changed).length ? [{ type: "campaign_updated", campaign_id, ...changed }] : []; },
     call: (given, move) => calls(["PUT", moving(campaign(campaign_id), move), different(given)]),
   });
 }
@@ -83,7 +83,7 @@ export function editCampaign({ campaign_id, name, starts_on, ends_on, owner, bud
 export async function registerAsset({ id = "", url = "", type = "landing_page", into = "" } = {}) {
   const options = await campaignOptions(), types = Object.keys(ASSET_TYPES).filter(t => t !== "null").map(t => [t, assetTypeName(t)]);
   const follow = idFollows("asset_id");
-  const told = ({ campaign_id, asset_id, ...given }) => given;
+  const fieldsOf = ({ campaign_id, asset_id, ...given }) => given;
   changeDrawer({
     title: "Register an asset", verb: "Register the asset", says: "A page, form, email or another thing that people visit, open or fill in.",
     fields: [
@@ -98,11 +98,11 @@ export async function registerAsset({ id = "", url = "", type = "landing_page", 
       follow(form, touched);
       for (const [name, has] of [["url", PAGES], ["target_url", LINKS], ["network", ADS], ["ad_type", ADS]]) document.getElementById(`f-${name}-row`).hidden = !has.includes(form.elements.asset_type.value);
     },
-    events: given => [{ type: "asset_registered", asset_id: given.asset_id, ...told(given) },
+    events: given => [{ type: "asset_registered", asset_id: given.asset_id, ...fieldsOf(given) },
       ...(given.campaign_id ? [{ type: "asset_associated", asset_id: given.asset_id, campaign_id: given.campaign_id }] : [])],
     check: (preview, given) => preview.assets.find(a => a.id === given.asset_id)?.before?.registered ? ["asset_id", ASSET_THERE] : null,
     guard: async given => await get(asset(given.asset_id)).then(a => a.asset_type ? ["asset_id", ASSET_THERE] : null, missing),
-    call: (given, move) => calls(["PUT", moving(asset(given.asset_id), move), told(given)],
+    call: (given, move) => calls(["PUT", moving(asset(given.asset_id), move), fieldsOf(given)],
       ...(given.campaign_id ? [["PUT", moving(at(campaign(given.campaign_id), "assets", given.asset_type, given.asset_id), move)]] : [])),
     done: given => h("p", {}, h("a", { href: link("asset", { id: given.asset_id }) }, "Open the asset")),
   });
@@ -125,7 +125,7 @@ function assetPicker(campaign_id, names) {
   }
   const search = h("input", { class: "field", type: "search", id: "f-assets", oninput: () => { clearTimeout(typing); typing = setTimeout(find, TYPING_MS); } });
   return {
-    row: told => { touched = told; say(); find(); return h("div", { class: "fld" }, h("label", { for: "f-assets" }, "Search assets"), search, list, count); },
+    row: onChange => { touched = onChange; say(); find(); return h("div", { class: "fld" }, h("label", { for: "f-assets" }, "Search assets"), search, list, count); },
     values: () => ({ assets: [...chosen.values()] }), first: () => search, missing: "Choose at least one asset.",
   };
 }

@@ -18,10 +18,10 @@ const state = { key: "", host: location.origin, domains: "", options: {}, made: 
 const explained = new Map(); // what is final of events: an explanation is asked once
 
 const line = () => {
-  const told = [["key", state.key || "tlc_…"], ["domains", state.domains.trim()]].filter(each => each[1]).map(([name, value]) => ` data-${name}="${value}"`);
-  if (state.options.consent) told.push(' data-consent="wait"');
-  for (const name of ["forms", "hash"]) if (state.options[name]) told.push(` data-${name}`);
-  return `<script async src="${state.host.replace(/\/+$/, "")}/t.js"${told.join("")}></script>`;
+  const attributes = [["key", state.key || "tlc_…"], ["domains", state.domains.trim()]].filter(each => each[1]).map(([name, value]) => ` data-${name}="${value}"`);
+  if (state.options.consent) attributes.push(' data-consent="wait"');
+  for (const name of ["forms", "hash"]) if (state.options[name]) attributes.push(` data-${name}`);
+  return `<script async src="${state.host.replace(/\/+$/, "")}/t.js"${attributes.join("")}></script>`;
 };
 
 // An event that counted (true), something that is wrong (false), or what may be the reason (null).
@@ -63,7 +63,7 @@ async function allow(button, { key, origin }) {
 }
 
 const when = text => h("span", { class: "ev" }, text);
-const told = n => mark(false, h("p", {}, WHY[n.notice](n)), when(`${n.requests} ${n.requests === 1 ? "time" : "times"}, last ${instantOf(n.last_seen)}`));
+const notice = n => mark(false, h("p", {}, WHY[n.notice](n)), when(`${n.requests} ${n.requests === 1 ? "time" : "times"}, last ${instantOf(n.last_seen)}`));
 
 function nothingYet(browsers) {
   const wrong = keyProblem(browsers.keys);
@@ -74,7 +74,7 @@ function nothingYet(browsers) {
     https && "this address begins with http:// and the page with https://, so the browser refuses the script. Give Touchline an address with https://.",
   ].filter(Boolean);
   return [h("p", { class: wrong || browsers.notices.length ? "verdict not" : "verdict none" }, icon(wrong || browsers.notices.length ? "M4 4 12 12|M12 4 4 12" : "M3.5 8H12.5"), h("b", {}, "Nothing yet, because…")),
-    h("ul", { class: "checks", id: "because" }, wrong && mark(false, h("p", {}, wrong)), browsers.notices.map(told),
+    h("ul", { class: "checks", id: "because" }, wrong && mark(false, h("p", {}, wrong)), browsers.notices.map(notice),
       !wrong && !browsers.notices.length && unseen.map(text => mark(null, h("p", {}, "Perhaps " + text))))];
 }
 
@@ -102,7 +102,7 @@ async function explain(id) {
   }
 }
 
-// What arrived with the key of the line; without a key, what arrived with any, beginning with the one that was used last.
+// The events that arrived with the key of the line; without a key, those of all keys, the key that was used last first.
 async function arrivals() {
   const browsers = await get("/v1/browsers");
   const keys = browsers.keys.filter(key => !state.key || key.name === state.key.slice(0, 8));
@@ -115,7 +115,7 @@ async function arrivals() {
 function seen({ browsers, names, events }) {
   if (!events.length) return nothingYet(browsers);
   return [h("p", { class: "verdict" }, icon("M3 8.5 6.5 12 13 4.5"), h("b", {}, "Events arrive.")), h("ul", { class: "checks", id: "arrived" }, events.map(event => row(event, names))),
-    browsers.notices.length > 0 && [h("h3", {}, "What does not arrive"), h("ul", { class: "checks" }, browsers.notices.map(told))]];
+    browsers.notices.length > 0 && [h("h3", {}, "What does not arrive"), h("ul", { class: "checks" }, browsers.notices.map(notice))]];
 }
 
 function draw(host) {

@@ -14,7 +14,7 @@ const load = async () => {
   return { events: events.items, names };
 };
 
-// Today's events are told by the second, for they follow one another.
+// Today's events have seconds, because they follow one another closely.
 const happened = at => dayOf(at) === dayOf(new Date().toISOString()) ? secondOf(at) : instantOf(at);
 const counts = (e, names, k) => e.counted === false || e.reason ? h("span", { class: "chip off" }, REASONS[e.reason] || e.reason || "does not count")
   : e.campaigns.length ? h("span", { class: "bar" }, e.campaigns.map(id => campaignChip(id, names.get(id) || id, k))) : h("span", { class: "muted" }, "no campaign");

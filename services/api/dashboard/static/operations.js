@@ -11,7 +11,7 @@ import { isMoney, METRICS, REASONS, refusalName } from "./words.js";
 
 const LETTERS_SHOWN = "20", VERIFICATIONS_SHOWN = 6, CAMPAIGNS_SHOWN = 20;
 const AGAIN_MS = 10_000; // what is made or checked goes on, whether or not events come
-const STOPPED_MS = 60_000; // a builder tells every second how far it is
+const STOPPED_MS = 60_000; // a builder reports its progress every second
 
 async function load() {
   const [producers, generations, verifications] = await Promise.all([
@@ -56,9 +56,9 @@ async function letters(reason) {
     return row;
   };
   async function page(cursor) {
-    const told = await get("/v1/dead-letters", { reason, limit: LETTERS_SHOWN, cursor });
-    list.append(...told.items.map(shown));
-    show(more, told.next_cursor && h("button", { class: "btn", type: "button", onclick: () => page(told.next_cursor) }, "Show more"));
+    const letters = await get("/v1/dead-letters", { reason, limit: LETTERS_SHOWN, cursor });
+    list.append(...letters.items.map(shown));
+    show(more, letters.next_cursor && h("button", { class: "btn", type: "button", onclick: () => page(letters.next_cursor) }, "Show more"));
   }
   await page("");
 }
@@ -161,10 +161,10 @@ async function compare(g) {
   openDrawer({ title: `${g.name} and the live numbers`, above: changes(g.changes).join("; "), look: "across" }, host,
     sameByApi(path, { model }));
   try {
-    const told = await get(path, { model }), rest = told.campaigns.slice(CAMPAIGNS_SHOWN);
-    show(host, h("p", { class: "sum" }, h("b", {}, told.campaigns.length ? `${counted(told.campaigns.length, "campaign")} with other numbers, of all time.` : "No number of any campaign differs.")),
-      !told.same_position && h("p", { class: "note" }, "The live numbers show events that came after it was made; they are differences too."),
-      told.campaigns.length > 0 && pairs(told.campaigns.slice(0, CAMPAIGNS_SHOWN), g.name),
+    const difference = await get(path, { model }), rest = difference.campaigns.slice(CAMPAIGNS_SHOWN);
+    show(host, h("p", { class: "sum" }, h("b", {}, difference.campaigns.length ? `${counted(difference.campaigns.length, "campaign")} with other numbers, of all time.` : "No number of any campaign differs.")),
+      !difference.same_position && h("p", { class: "note" }, "The live numbers show events that came after it was made; they are differences too."),
+      difference.campaigns.length > 0 && pairs(difference.campaigns.slice(0, CAMPAIGNS_SHOWN), g.name),
       rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), pairs(rest, g.name)));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

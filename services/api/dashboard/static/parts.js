@@ -16,7 +16,7 @@ export function touched({ asset, asset_id, url }, before = "") {
   return asset_id || url ? [before, asset_id || pageOf(url)] : null;
 }
 
-// What brought a touch: its channel, and source and medium where they are told.
+// What brought a touch: its channel, and source and medium where they are known.
 export const cameBy = ({ channel, source, medium }) => [channelName(channel), [source, medium].filter(Boolean).join(" / ")].filter(Boolean).join(" · ");
 
 export const swatch = k => h("span", { class: `sw k${k}`, "aria-hidden": "true" });
@@ -53,7 +53,7 @@ export const revenue = (amounts, currency) => {
 export const others = (amounts, currency) => amounts.filter(m => m.currency !== currency && amounts.length > 1).map(m =>
   h("small", { class: "also" }, "also ", moneyText(m.amount, m.currency)));
 
-// `open` makes a door of each number: it is given the reason.
+// `open(reason)` makes the handler that opens the list behind a number.
 export function keptOut(excluded, open) {
   const rows = Object.entries(excluded).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
   if (!rows.length) return h("p", { class: "muted" }, "Nothing was kept out.");

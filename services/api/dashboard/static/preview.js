@@ -72,13 +72,13 @@ function ofAsset(one, names) {
 }
 
 // What becomes of the numbers: a new campaign has none yet; what was put elsewhere takes nothing along.
-function ofNumbers(told, moved) {
+function ofNumbers(preview, moved) {
   if (moved) return `Numbers of ${counted(moved, "campaign")} change.`;
-  if (told.campaigns.some(costsDiffer)) return "Budget or spend changes, and no other number.";
-  if (told.campaigns.length && told.campaigns.every(one => isNew(one, "created"))) {
-    return told.campaigns.length === 1 ? "It has no numbers until something counts for it: an asset that it holds is used, or a visit has its utm_campaign." : "They have no numbers until something counts for them.";
+  if (preview.campaigns.some(costsDiffer)) return "Budget or spend changes, and no other number.";
+  if (preview.campaigns.length && preview.campaigns.every(one => isNew(one, "created"))) {
+    return preview.campaigns.length === 1 ? "It has no numbers until something counts for it: an asset that it holds is used, or a visit has its utm_campaign." : "They have no numbers until something counts for them.";
   }
-  const stays = told.campaigns.some(one => isNew(one, "deleted")) || told.assets.some(one => one.before?.held?.some(t => !t.to));
+  const stays = preview.campaigns.some(one => isNew(one, "deleted")) || preview.assets.some(one => one.before?.held?.some(t => !t.to));
   return stays ? "No number changes: what counted until now stays where it counted." : "No number changes.";
 }
 
@@ -88,17 +88,17 @@ const WITHOUT_EFFECT = {
   campaign_not_yet_created: "the campaign was not created yet at that time", conflicting_duplicate: "another event has the same id",
 };
 
-// `told` is the answer of POST /v1/preview, `names` the campaigns' names by id, `what` a sentence of what is done that the answer does not tell.
-export function previewInWords(told, names, what = null) {
-  const moved = told.campaigns.filter(c => differing(c).length).length, alone = !moved, rest = told.campaigns.slice(SHOWN_MAX);
-  const idle = Map.groupBy(told.no_effect, e => WITHOUT_EFFECT[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " "));
-  const does = [...told.campaigns.map(one => ofCampaign(one, names)), ...told.assets.flatMap(one => ofAsset(one, names)), what].filter(Boolean);
-  return [h("p", { class: "sum" }, h("b", {}, does.map(text => [text, " "])), h("span", {}, ofNumbers(told, moved))),
+// `preview` is the answer of POST /v1/preview, `names` the campaigns' names by id, `what` a sentence about what is done that the answer does not have.
+export function previewInWords(preview, names, what = null) {
+  const moved = preview.campaigns.filter(c => differing(c).length).length, alone = !moved, rest = preview.campaigns.slice(SHOWN_MAX);
+  const idle = Map.groupBy(preview.no_effect, e => WITHOUT_EFFECT[e.reason] || REASONS[e.reason] || e.reason.replaceAll("_", " "));
+  const does = [...preview.campaigns.map(one => ofCampaign(one, names)), ...preview.assets.flatMap(one => ofAsset(one, names)), what].filter(Boolean);
+  return [h("p", { class: "sum" }, h("b", {}, does.map(text => [text, " "])), h("span", {}, ofNumbers(preview, moved))),
     [...idle].map(([reason, of]) => h("p", { class: "note" }, `${of.length > 1 ? `${of.length} changes have` : "This has"} no effect: ${reason}.`)),
-    told.assets.map(one => asset(one, names)), told.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names, alone)),
+    preview.assets.map(one => asset(one, names)), preview.campaigns.slice(0, SHOWN_MAX).map(one => campaign(one, names, alone)),
     rest.length > 0 && h("details", {}, h("summary", {}, counted(rest.length, "more campaign")), rest.map(one => campaign(one, names, false)))];
 }
 
 // The campaigns from which an asset would be taken: those that hold it now and would not after.
-export const takenFrom = told => [...new Set(told.assets.flatMap(one => (one.before?.held || []).filter(t => !t.to &&
+export const takenFrom = preview => [...new Set(preview.assets.flatMap(one => (one.before?.held || []).filter(t => !t.to &&
   !(one.after?.held || []).some(w => w.campaign_id === t.campaign_id && !w.to)).map(t => t.campaign_id)))];

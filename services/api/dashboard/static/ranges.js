@@ -45,7 +45,7 @@ function monthsIn(from, to) {
 
 // The days that a range is compared with: those a year earlier, or those before it. Whole months are compared with as many whole months,
 // unless the range was chosen as a number of days. Of a range that goes on, the days until today are compared with as many days. Null
-// without two bounds or a wish.
+// without two bounds, or if no comparison is chosen.
 export function comparedWith({ from, to }, compare, range = "", now) {
   if (!from || !to || !compare) return null;
   const months = Number(range) > 0 ? 0 : monthsIn(from, to);

@@ -30,11 +30,11 @@ export function query() {
   return { ...bounds(chosen("range"), chosen("from"), chosen("to")), model: chosen("model") || "linear" };
 }
 export const rangeOnly = () => { const { from, to } = query(); return { from, to }; };
-// Beside the workspace's own currency, or the one that was chosen, every other one may be shown: then the API is asked for the own one.
+// With `currency=all`, amounts in every other currency stand beside those in the workspace's; the API is then asked for the workspace's.
 export const ALL_CURRENCIES = "all";
 export const allCurrencies = () => chosen("currency") === ALL_CURRENCIES;
 export const currencyAsked = () => allCurrencies() ? "" : chosen("currency");
-// Which days the page is of, and with which it compares them; nothing of all time.
+// The days of the page's range, and those that it is compared with; nothing if the range is all time.
 export const rangeSaid = (before = null) => {
   const said = daysSaid(rangeOnly());
   return said && h("span", { class: "num", id: "range-said" }, said, before && `, against ${daysSaid(before)}`);
@@ -186,9 +186,9 @@ function problem(error, retry) {
 const stale = (error, since) => h("div", { class: "note", role: "alert" }, h("span", {},
   `${error.message} These are the last numbers that could be read, of ${instantOf(since)}.`), h("span", { class: "mono" }, error.reference));
 
-function askForKey(told) {
+function askForKey(reason) {
   const input = h("input", { class: "field", id: "key", name: "key", type: "password", autocomplete: "current-password", required: true, placeholder: "tlr_…" });
-  const says = h("p", { class: "bad", role: "alert" }, told);
+  const says = h("p", { class: "bad", role: "alert" }, reason);
   const form = h("form", { onsubmit: async event => {
     event.preventDefault();
     try {

@@ -43,10 +43,10 @@ const shown = i => shownEvent(i.event_id);
 const came = i => [channelName(i.channel), i.source].filter(Boolean).join(", ");
 const VISITS = { one: "visit", heads: ["Who", "When", "Page", "Came by", "Event"], row: i => [who(i), instantOf(i.occurred_at), i.url ? pageOf(i.url) : touched(i), came(i), shown(i)] };
 const EVENTS = { one: "event", heads: ["What", "When", "Who", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), i.channel ? who(i) : "", shown(i)] };
-const TELLING = { one: "event", heads: ["What", "When", "Asset", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), touched(i), shown(i)] };
-const BEHIND = { campaigns: TELLING, assets: EVENTS, utm_values: VISITS, pages: VISITS };
+const CHANGES = { one: "event", heads: ["What", "When", "Asset", "Event"], row: i => [typeName(i.type), instantOf(i.occurred_at), touched(i), shown(i)] };
+const BEHIND = { campaigns: CHANGES, assets: EVENTS, utm_values: VISITS, pages: VISITS };
 const SAYS = {
-  campaigns: ["Events that name this campaign", "Associations with it, and money recorded for it.", "association"], assets: ["Events that name this asset", "Touches of it that count, and what was told of it.", "page"],
+  campaigns: ["Events that name this campaign", "Associations with it, and money recorded for it.", "association"], assets: ["Events that name this asset", "Touches of it that count, and what was changed about it.", "page"],
   utm_values: ["Visits with this utm value", "Visits by people that came with it.", "utm"], pages: ["Visits of this page", "Visits by people of this address.", "page"],
 };
 function behind(kind, item) {

@@ -1,4 +1,4 @@
-// Why is this (not) here? What the API explains of an event or a deal, asked from the page of a campaign.
+// Why does an event or a deal (not) count? The explanations of the API, on the page of a campaign and in drawers.
 import { get, Problem } from "./api.js";
 import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
@@ -10,23 +10,23 @@ import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
 
 const NAMED_MAX = 8; // deals to choose from, of one name
 
-function deal(told) {
-  return [verdict(told.counts, told.counts ? `Deal ${told.deal_id} counts for this campaign.` : `Deal ${told.deal_id} does not count for this campaign.`),
-    h("ul", { class: "checks" }, told.checks.map(c => check(c.holds, c.says, ev(decidingEvent(c.deciding_event)))))];
+function deal(explained) {
+  return [verdict(explained.counts, explained.counts ? `Deal ${explained.deal_id} counts for this campaign.` : `Deal ${explained.deal_id} does not count for this campaign.`),
+    h("ul", { class: "checks" }, explained.checks.map(c => check(c.holds, c.says, ev(decidingEvent(c.deciding_event)))))];
 }
 
-// What an event counted for; of `campaign`, if it is given, first and whatever it is.
-function event(told, campaign, names) {
+// What an event counted for. If `campaign` is given, it is listed first, even if the event does not count for it.
+function event(explained, campaign, names) {
   const called = c => names.get(c.campaign_id) || c.campaign_id;
-  const by = told.contact && h("a", { href: link("contact", { id: told.contact }) }, told.contact);
-  const when = told.occurred_at && [instantOf(told.occurred_at), by && [", by ", by], told.channel && `. ${cameBy(told)}.`];
-  const word = told.reason && (REASONS[told.reason] || INEFFECTIVE[told.reason] || told.reason);
-  const mine = told.campaigns.filter(c => c.campaign_id === campaign), others = told.campaigns.filter(c => c.campaign_id !== campaign);
+  const by = explained.contact && h("a", { href: link("contact", { id: explained.contact }) }, explained.contact);
+  const when = explained.occurred_at && [instantOf(explained.occurred_at), by && [", by ", by], explained.channel && `. ${cameBy(explained)}.`];
+  const word = explained.reason && (REASONS[explained.reason] || INEFFECTIVE[explained.reason] || explained.reason);
+  const mine = explained.campaigns.filter(c => c.campaign_id === campaign), others = explained.campaigns.filter(c => c.campaign_id !== campaign);
   const row = c => check(c.counts, c.counts ? `Counts for ${called(c)}` : `Does not count for ${called(c)}`, ev(c.says));
-  return [verdict(told.counted, told.counted ? `${typeName(told.type)} counted.` : `${typeName(told.type || "the event")}: ${word}.`, told.reason), when && h("p", { class: "muted" }, when),
-    told.detail && h("p", {}, told.detail), told.retracted_by && ev(`retracted by ${told.retracted_by.join(", ")}`),
+  return [verdict(explained.counted, explained.counted ? `${typeName(explained.type)} counted.` : `${typeName(explained.type || "the event")}: ${word}.`, explained.reason), when && h("p", { class: "muted" }, when),
+    explained.detail && h("p", {}, explained.detail), explained.retracted_by && ev(`retracted by ${explained.retracted_by.join(", ")}`),
     h("ul", { class: "checks" }, mine.map(row), others.map(row),
-      campaign && told.counted && told.channel && !mine.length && check(false, "Has nothing to do with this campaign", ev("It never held what this event touched, nor claimed its utm.")))];
+      campaign && explained.counted && explained.channel && !mine.length && check(false, "Has nothing to do with this campaign", ev("It never held what this event touched, nor claimed its utm.")))];
 }
 
 const ASKED = {
@@ -34,8 +34,8 @@ const ASKED = {
   deal: id => get(`/v1/deals/${encodeURIComponent(id)}/explain`, { campaign: chosen("id") }).then(deal),
 };
 async function explainedEvent(id, campaign) {
-  const [told, names] = await Promise.all([get(`/v1/events/${encodeURIComponent(id)}/explain`), campaignNames()]);
-  return event(told, campaign, names);
+  const [explained, names] = await Promise.all([get(`/v1/events/${encodeURIComponent(id)}/explain`), campaignNames()]);
+  return event(explained, campaign, names);
 }
 
 // What an event counted for, in a drawer, and the way to take it back.
@@ -44,9 +44,9 @@ export async function eventDrawer(id, over = false) {
   const heading = h("span", {}, "Event");
   openDrawer({ title: heading, above: id, over }, host, sameByApi(path, {}));
   await tried(host, async () => {
-    const [told, names] = await Promise.all([get(path), campaignNames()]);
-    show(heading, typeName(told.type || "event"));
-    show(host, h("section", {}, event(told, null, names)), !told.retracted_by && told.type && h("div", { class: "bar" }, takeBackButton(id, typeName(told.type), "btn small")));
+    const [explained, names] = await Promise.all([get(path), campaignNames()]);
+    show(heading, typeName(explained.type || "event"));
+    show(host, h("section", {}, event(explained, null, names)), !explained.retracted_by && explained.type && h("div", { class: "bar" }, takeBackButton(id, typeName(explained.type), "btn small")));
   });
 }
 
@@ -61,13 +61,13 @@ export const decidingEvent = id => eventDoor(id, h("span", { title: id }, "the e
 export function whyPanel() {
   const kind = h("select", { class: "field", "aria-label": "Kind", onchange: () => { id.placeholder = kind.value === "deal" ? "its name or id" : "its id"; } }, h("option", { value: "deal" }, "Deal"), h("option", { value: "event" }, "Event"));
   const id = h("input", { class: "field", id: "why-id", "aria-label": "Name or id", placeholder: "its name or id", required: true });
-  const told = h("div", { "aria-live": "polite", id: "why-told" });
+  const answer = h("div", { "aria-live": "polite", id: "why-answer" });
   async function ask() {
     try {
-      show(told, await ASKED[kind.value](id.value.trim()));
+      show(answer, await ASKED[kind.value](id.value.trim()));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.status === 404 && kind.value === "deal") await named(error); else show(told, h("p", { class: "muted", role: "alert" }, error.message));
+      if (error.status === 404 && kind.value === "deal") await named(error); else show(answer, h("p", { class: "muted", role: "alert" }, error.message));
     }
   }
   // No deal has this id: perhaps its name, or a part of it.
@@ -75,13 +75,13 @@ export function whyPanel() {
     const { items, next_cursor: more } = await get("/v1/deals", { q: id.value.trim(), limit: String(NAMED_MAX) });
     const pick = d => { id.value = d.deal_id; return ask(); };
     if (items.length === 1) { await pick(items[0]); return; }
-    show(told, items.length ? [h("p", {}, `Which of these${more ? " and more" : ""}?`), h("ul", { class: "picks" }, items.map(d => h("li", {}, h("button", { class: "why", type: "button", onclick: () => pick(d) }, d.name || d.deal_id),
+    show(answer, items.length ? [h("p", {}, `Which of these${more ? " and more" : ""}?`), h("ul", { class: "picks" }, items.map(d => h("li", {}, h("button", { class: "why", type: "button", onclick: () => pick(d) }, d.name || d.deal_id),
       h("small", { class: "muted" }, [DEAL_STATES[d.state], dayOf(d.closed_at || d.created_at), d.amount && moneyText(d.amount.amount, d.amount.currency)].filter(Boolean).join(", ")))))]
       : h("p", { class: "muted", role: "alert" }, error.message));
   }
   const panel = h("section", { class: "panel", "aria-labelledby": "why" },
     h("header", {}, h("div", {}, h("h2", { id: "why" }, "Why is this (not) here?"), h("p", {}, "Of a deal or an event, each point with the event that decides it."))),
     h("div", { class: "pad" }, h("form", { class: "bar", onsubmit: submitted => { submitted.preventDefault(); ask(); } }, kind, id,
-      h("button", { class: "btn", type: "submit" }, "Explain")), told));
+      h("button", { class: "btn", type: "submit" }, "Explain")), answer));
   return { panel, ask: (what, name) => { kind.value = what; id.value = name; panel.scrollIntoView({ block: "nearest" }); return ask(); } };
 }

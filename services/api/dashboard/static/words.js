@@ -22,7 +22,7 @@ export const REASONS = {
   machine: "Machine traffic", internal: "Own staff", before_association: "Before the association",
   after_association_ended: "After the association ended", utm_not_claimed_then: "utm not claimed then", retracted: "Retracted",
 };
-// Why an event was refused; another reason is told by its code.
+// Why an event was refused; another reason is shown as its code.
 const REFUSALS = {
   conflicting_duplicate: "Another event has its id", bad_value: "A value is not allowed", missing_field: "A field is missing", unknown_field: "A field is not one of the event's",
   too_large: "It is too large", too_old: "It is too old for a browser to send", in_the_future: "It is in the future", names_nobody: "It names nobody", not_allowed_for_key: "The key may not send it",
@@ -81,7 +81,7 @@ export const ASSET_TYPES = {
   ad_campaign: "Ad campaigns", tracking_url: "Tracking URLs", workflow: "Workflows", list: "Lists", video: "Videos",
   document: "Documents", sms: "SMS", marketing_event: "Events", meeting: "Meetings", call: "Calls", podcast: "Podcasts",
   feedback_survey: "Surveys", sequence: "Sequences", playbook: "Playbooks", knowledge_article: "Knowledge articles",
-  file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not told",
+  file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not known",
 };
 // So many touches of a type, as a person says it.
 export const touchesSaid = (type, n, written) => `${written} ${n === 1 ? (TOUCHES[type] || type).replace(/^(visit|submission|view|click|interaction|impression)s$/, "$1") : TOUCHES[type] || type}`;
