@@ -854,7 +854,11 @@ class EventExplanation(Answer):
     sections: NotRequired[list[EventSection]]
     campaign_id: NotRequired[str | None]
     retracted_by: NotRequired[list[str]]
-    told_as_of: NotRequired[Instant | None]
+    version_as_of: NotRequired[
+        Annotated[
+            Instant | None, Field(description="`as_of` of the version of the event that counts; null: it has none")
+        ]
+    ]
     conflicting_duplicates: NotRequired[int]
 
 

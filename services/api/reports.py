@@ -134,7 +134,7 @@ def _group(read: ReadRequest) -> Group | None:
 
 async def _currency(read: ReadRequest, *, several: bool) -> str:
     """The currency that is asked for; `all` if `several` may be. Raises a 422 `Problem` for one that no event of the workspace can
-    have told.
+    have had.
 
     A log may hold deals in codes that are accepted no more, and their revenue can be read.
     """

@@ -63,7 +63,7 @@ class Tally:
 
     def row(self, *, mapped: bool, reason: str | None) -> None:
         """Count a row: `mapped` if it gave events; `reason` is the code if it was refused."""
-        self.rows.count(told=mapped, refused=reason is not None)
+        self.rows.count(with_events=mapped, refused=reason is not None)
         if reason is not None:
             self.uncounted[Outcome(PRODUCER, self.name, "refused", reason)] += 1
         else:

@@ -15,19 +15,19 @@ class Rows:
     """Counts of a source's rows: read = with events + without events + refused."""
 
     read: int = 0
-    told: int = 0
-    told_nothing: int = 0
+    with_events: int = 0
+    without_events: int = 0
     refused: int = 0
 
-    def count(self, *, told: bool, refused: bool) -> None:
+    def count(self, *, with_events: bool, refused: bool) -> None:
         """Count one row: whether it gave events, and whether it was refused."""
         self.read += 1
         if refused:
             self.refused += 1
-        elif told:
-            self.told += 1
+        elif with_events:
+            self.with_events += 1
         else:
-            self.told_nothing += 1
+            self.without_events += 1
 
     def add(self, other: "Rows") -> None:
         """Add what another counted."""

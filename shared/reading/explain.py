@@ -100,8 +100,8 @@ async def explain_event(snapshot: Snapshot, event_id: str) -> dict[str, Any]:
         out |= {"counted": False, "reason": TrafficClass.RETRACTED.name.lower(), "campaigns": [],
                 "retracted_by": await _retracted_by(snapshot, event_id)}  # fmt: skip
     lost = sum(letter["reason"] == "conflicting_duplicate" for letter in letters)
-    told_as_of = None if indexed["as_of_us"] is None else to_rfc3339(indexed["as_of_us"])
-    return {**out, "told_as_of": told_as_of, "conflicting_duplicates": lost}
+    version_as_of = None if indexed["as_of_us"] is None else to_rfc3339(indexed["as_of_us"])
+    return {**out, "version_as_of": version_as_of, "conflicting_duplicates": lost}
 
 
 async def _retracted_by(snapshot: Snapshot, event_id: str) -> list[str]:

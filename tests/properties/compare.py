@@ -257,8 +257,8 @@ async def _deal(
 async def _event(client: httpx.AsyncClient, oracle: Oracle, event_id: str, check: Any) -> None:
     got = await _get(client, f"/v1/events/{event_id}/explain")
     event = oracle.unique[event_id]
-    as_of = got["told_as_of"] and dt.datetime.fromisoformat(got["told_as_of"])
-    check(f"{event_id} told as of", event.get("as_of") and dt.datetime.fromisoformat(event["as_of"]), as_of)
+    as_of = got["version_as_of"] and dt.datetime.fromisoformat(got["version_as_of"])
+    check(f"{event_id} version", event.get("as_of") and dt.datetime.fromisoformat(event["as_of"]), as_of)
     if event_id in oracle.out:
         check(f"{event_id} explain", (False, "retracted"), (got["counted"], got["reason"]))
         return

@@ -245,7 +245,7 @@ def test_a_campaign_that_nobody_created_is_reported_and_none_is_made(
     tally = tally_of(workspace, runner, path, "google-ads")
     assert dict(tally.unknown_campaigns) == {"ghost": 2}
     assert dict(tally.skipped) == {"totals": 1}
-    assert vars(tally.rows) == {"read": 4, "told": 1, "told_nothing": 1, "refused": 2}
+    assert vars(tally.rows) == {"read": 4, "with_events": 1, "without_events": 1, "refused": 2}
     assert spends(workspace, runner, "spring") == money("3.00")
     items = runner.run(workspace.get("/v1/campaigns")).json()["items"]
     assert [item["campaign_id"] for item in items] == ["spring"]

@@ -220,7 +220,7 @@ def test_the_summary_accounts_for_every_row_of_a_table(up: tuple[Up, Path], tmp_
         assert done.returncode == 1
         output = orjson.loads(done.stdout)["sources"][str(tmp_path / "deals.csv")]
         assert output["accepted"] == {"deal_created": 3, "deal_updated": 6, "deal_closed": 2, "deal_reopened": 1}
-        assert output["rows"] == {"read": 6, "told": 3, "told_nothing": 1, "refused": 2}
+        assert output["rows"] == {"read": 6, "with_events": 3, "without_events": 1, "refused": 2}
         assert output["unmet_values"] == {"Deal Stage": {"rows": 1, "values": {"Negotiation": 1}}}
         assert "Currency|Deal Currency Code|Deal Currency" in output["missing_columns"]
         assert output["deals"] == {

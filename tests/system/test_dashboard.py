@@ -215,7 +215,7 @@ def test_touches_without_credit_that_follow_one_another_are_one_row_until_it_is_
     steps = page.locator(".jn > li")
     expect(steps).to_have_count(4)  # the five, the click, the creation and the close
     expect(steps.first).to_contain_text("5 touches without credit")
-    expect(steps.first).to_contain_text("5 × Of a kind that earns nothing not_revenue_touch")
+    expect(steps.first).to_contain_text("5 × Of a kind that earns no credit not_revenue_touch")
     page.locator("#fold-o0").press("Enter")
     expect(steps).to_have_count(8)
     expect(steps.first).to_be_focused()

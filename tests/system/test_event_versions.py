@@ -142,7 +142,7 @@ def test_what_lost_to_a_later_as_of_is_no_conflict_and_explain_shows_as_of_when_
     async def check() -> None:
         workspace = await played(running, [deal("1.00")], [deal("2.00", 2), deal("3.00", 1)], [deal("4.00")])
         explained = (await workspace.get("/v1/events/deal/explain")).json()
-        assert (explained["told_as_of"], explained["conflicting_duplicates"]) == (export(2), 0)
+        assert (explained["version_as_of"], explained["conflicting_duplicates"]) == (export(2), 0)
         assert await letters(workspace) == []
         assert await revenue(workspace) == "2.00"
 

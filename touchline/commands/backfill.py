@@ -221,8 +221,8 @@ def _print_rows(tallies: dict[Path, Tally]) -> None:
         styled(
             "[bold]rows[/]: {:,} read; {:,} became events, {:,} became no event, {:,} were refused",
             rows.read,
-            rows.told,
-            rows.told_nothing,
+            rows.with_events,
+            rows.without_events,
             rows.refused,
         )
     )

@@ -53,7 +53,7 @@ def _mark(holds: bool | None) -> Text:
 def _print_event(said: dict[str, Any]) -> None:
     console.print(styled("[bold]{}[/] {}", said["type"] or "event", said["event_id"]))
     facts = {
-        "occurred at": said["occurred_at"], "told as of": said.get("told_as_of"), "contact": said["contact"], "session": said.get("session"),
+        "occurred at": said["occurred_at"], "version as of": said.get("version_as_of"), "contact": said["contact"], "session": said.get("session"),
         "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
         "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
         "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,

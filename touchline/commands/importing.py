@@ -132,7 +132,7 @@ def _as_json(history: History) -> dict[str, Any]:
             for step, tally in history.tallies.items()
         },
         "deals": _deals(history).as_json(names_contacts=True), "unmapped_assets": dict(found.unmapped), "unknown_stages": found.unknown_stages,
-        "not_told": missing_from_api(found, history.associated),
+        "missing_from_api": missing_from_api(found, history.associated),
         "assets_without_times": found.assets_assumed, "deals_with_times": found.deals_with_times, "deals_without_times": found.deals_without_times,
         "pages_without_address": found.pages_without_address,
     }  # fmt: skip

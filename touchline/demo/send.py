@@ -49,7 +49,7 @@ class Sample:
     def batches(self) -> Iterator[list[Sent]]:
         """All events of the year in batches of `BATCH_EVENTS`, in the order in which they are sent.
 
-        They are told as of the end of the year, as an export is: so they say nothing of how late the events of now come (rule **settled**).
+        Their `as_of` is the end of the year, as in an export, so they say nothing about how late the events of now come (rule **settled**).
         """
         as_of = rfc3339(self.end)
         events = ({**event, "as_of": as_of} for event in self.mix.history())
