@@ -83,10 +83,16 @@ def test_campaigns_have_their_contacts_by_day_and_their_deals(
     late, early = "2026-02-01T23:30:00Z", "2026-02-01T12:30:00Z"  # in Oslo another day
     sent = {"type": "email_clicked", "asset_id": "lp", "contact": {"email": "kari@example.no"}, "occurred_at": late}
     opened = {"type": "deal_created", "deal_id": "o", "contacts": [{"email": "kari@example.no"}], "occurred_at": early}
+    late_campaign = {
+        "type": "asset_associated",
+        "campaign_id": "late",
+        "asset_id": "f",
+        "occurred_at": "2026-02-10T00:00:00Z",
+    }
     oslo = {"type": "workspace_configured", "settings": {"time_zone": "Europe/Oslo"}, "occurred_at": AT}
 
     async def read() -> tuple[Any, ...]:
-        await spring.send(sent, opened, oslo)
+        await spring.send(sent, opened, oslo, late_campaign)
         await spring.project()
         async with connected(spring, database_url) as connection:
             return (
