@@ -112,7 +112,7 @@ async def compose(
 ) -> Running:  # fmt: skip
     """Migrate the database to this release, open the log, and put the services of `roles` together.
 
-    `folder` has the files of the database, if they are on this machine: `/readyz` then tells how many bytes the disk has free. `projector` is
+    `folder` has the files of the database, if they are on this machine: `/readyz` then says how many bytes the disk has free. `projector` is
     one that this process has started: its lag and its metrics are shown here.
     Raises `LogUnavailable` or one of `AWAY`, which may pass, or `WrongLog` or `UnfitTopic`, which the operator must solve.
     """

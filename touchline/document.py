@@ -177,8 +177,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         _describe(schema, name)
     for methods in document["paths"].values():
         for operation in methods.values():
-            for told in (operation.get("requestBody", {}), *operation["responses"].values()):
-                for content in told.get("content", {}).values():
+            for described_body in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in described_body.get("content", {}).values():
                     _describe(content.get("schema", {}), "")
     return document
 
@@ -191,8 +191,8 @@ def _describe(schema: Any, name: str) -> None:
     elif isinstance(schema, dict):
         properties = schema.get("properties", {})
         for label, each in properties.items():
-            if (told := described(name, label, each)) is not None:
-                each["description"] = told
+            if (text := described(name, label, each)) is not None:
+                each["description"] = text
         for within in (
             *properties.values(),
             schema.get("items"),

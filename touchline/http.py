@@ -27,7 +27,7 @@ class _Together:
     """A connection as one request sees it: the head of the answer is written together with the first part of its body.
 
     To write is a call of the operating system, which for a short answer takes longer than most of what makes the answer. Only a head that
-    tells how long the body is waits for it, and no `100 Continue`.
+    says how long the body is waits for it, and no `100 Continue`.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

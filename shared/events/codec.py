@@ -213,7 +213,7 @@ def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, rec
 def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:
     """When it occurred by our clock, in microseconds since 1970, like all arguments (rule **clock**).
 
-    A clock that seems right is believed: by one request, its error cannot be told from the time that the request took. An event of a wrong
+    A clock that seems right is believed: by one request, its error cannot be distinguished from the time that the request took. An event of a wrong
     clock happened as long before its receipt as it was before its sending. No event is dated after its receipt.
     """
     if -CLOCK_AHEAD_US_MAX <= received_at_us - sent_at_us <= CLOCK_BEHIND_US_MAX:

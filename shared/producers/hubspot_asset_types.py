@@ -10,7 +10,7 @@ import msgspec
 class AssetType(NamedTuple):
     """What one of HubSpot's asset types is here.
 
-    `type` is our asset type. `own_id`: our id of the asset is HubSpot's id. `page` is the path of HubSpot's API that tells the
+    `type` is our asset type. `own_id`: our id of the asset is HubSpot's id. `page` is the path of HubSpot's API that has the
     address of such a page; None if the type is no page.
     """
 

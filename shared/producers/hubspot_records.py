@@ -2,7 +2,7 @@
 
 `shared.producers.hubspot` says what a single property means; here all properties of a record are read together.
 
-A record tells the state at the instant at which HubSpot was asked. Every event has the record's id in its own id, and this instant as
+A record holds the state at the instant at which HubSpot was asked. Every event has the record's id in its own id, and this instant as
 `as_of`, so that the events of a later import replace those of an earlier one (rule **once**). Contacts and deals have the ids that
 the mappings of HubSpot's CSV exports give them, so that an import also replaces the coarser events of a table.
 """
@@ -179,7 +179,7 @@ def deal(
 ) -> tuple[list[EventJson], bool]:
     """The events of a deal's record and its contacts, and whether HubSpot returned since when they are associated.
 
-    `slots` is how many events told its contacts before, so that none of them stays. Raises `BadValue`.
+    `slots` is how many earlier events named its contacts, so that none of them stays. Raises `BadValue`.
     """
     deal_id, values = of(record, "id"), properties(record)
     begun = f"hubspot-deal-{deal_id}"
@@ -276,7 +276,7 @@ def _closing(record: Json, values: Mapping[str, str], stages: "StagesKnown", cre
 def _close_date(record: Json, values: Mapping[str, str], deal_id: str, begun: str, closing: Closing) -> list[EventJson]:
     """The deal's close date, at the time of its last change. For an open deal it is the expected date, and counts once the deal is closed.
 
-    What was expected before the deal came to its last open stage does not count (rule **deal**), and is told as none.
+    What was expected before the deal came to its last open stage does not count (rule **deal**), and is sent as none.
     """
     entries = history(record, "closedate")
     if not entries and "closedate" not in values:

@@ -1,6 +1,6 @@
 """What do Postmark's webhooks mean?
 
-A call holds one message, told apart by `RecordType`. Most have no id, so a digest of what they are about is theirs. Postmark does
+A call holds one message, whose kind is its `RecordType`. Most have no id, so a digest of what they are about is theirs. Postmark does
 not tell that an email was sent. The text of an email that bounced or was complained about is not kept.
 """
 

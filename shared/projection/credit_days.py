@@ -9,7 +9,7 @@ from shared.events.instants import BEGINNING_US
 from shared.projection.campaign_cells import WorkspaceRows
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, sums_of_spans, won_in_spans
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
-from shared.projection.defined_models import TOLD, defined_models, own_shares, told_by
+from shared.projection.defined_models import DEFINED_BY, defined_models, digest_of_definitions, own_shares
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.pipeline import Context
 from shared.projection.site_list_versions import DECIDED_BY
@@ -57,7 +57,7 @@ DEFINED_OTHERWISE = sql(
 )
 WORK = f"""EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.credit_days_kept k WHERE k.ws = r.ws AND k.through_day = {EVERY_DAY} AND k.time_zone = c.time_zone
-            AND k.decided_by = '{DECIDED_BY}' AND k.defined_through_day = {EVERY_DAY} AND k.defined_by = {told_by("r.ws")}))
+            AND k.decided_by = '{DECIDED_BY}' AND k.defined_through_day = {EVERY_DAY} AND k.defined_by = {digest_of_definitions("r.ws")}))
     OR EXISTS (SELECT FROM {{g}}.stale_credit_day s WHERE s.ws = r.ws)"""
 """A condition: the sums of workspace `r` are incomplete or stale."""
 
@@ -71,20 +71,20 @@ async def make_sums(context: Context) -> bool:
         await _keep(context, NO_DAY)
         return await _make_next(context, NO_DAY, DROP_FROM, _make, _keep)
     through_day, defined_through_day = kept["through_day"], kept["defined_through_day"]
-    told = await context.connection.fetchval(TOLD, context.ws)
-    if kept["defined_by"] != told:
-        await context.connection.execute(DEFINED_OTHERWISE, context.ws, told)
+    defined_by = await context.connection.fetchval(DEFINED_BY, context.ws)
+    if kept["defined_by"] != defined_by:
+        await context.connection.execute(DEFINED_OTHERWISE, context.ws, defined_by)
         defined_through_day = NO_DAY
     return (
         await _make_stale(context, through_day)
         or await _make_next(context, through_day, DROP_FROM, _make, _keep)
-        or await _make_next_defined(context, defined_through_day, told)
+        or await _make_next_defined(context, defined_through_day, defined_by)
     )
 
 
-async def _make_next_defined(context: Context, through_day: int, told: str) -> bool:
-    """As `_make_next`, under the models that the workspace has defined, by events whose digest is `told`; without any, all days are done at once."""
-    if told:
+async def _make_next_defined(context: Context, through_day: int, defined_by: str) -> bool:
+    """As `_make_next`, under the models that the workspace has defined, by events whose digest is `defined_by`; without any, all days are done at once."""
+    if defined_by:
         return await _make_next(context, through_day, DROP_DEFINED_FROM, _make_defined, _keep_defined)
     if through_day == EVERY_DAY:
         return False

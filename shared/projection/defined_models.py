@@ -23,13 +23,13 @@ _DEFINING = f"subject = {SETTINGS_SUBJECT} AND type = '{name_of(ModelDefined)}' 
 DEFINED = sql(f"SELECT occurred_at_us, event_id, body FROM {{g}}.entity_event WHERE ws = $1 AND {_DEFINING}")
 
 
-def told_by(ws: str) -> str:
+def digest_of_definitions(ws: str) -> str:
     """SQL for a digest of the events that define the models of the workspace whose rows stand under `ws`; it is '' if there are none."""
     return f"""(SELECT coalesce(md5(string_agg(int8send(d.occurred_at_us) || convert_to(d.event_id, 'UTF8') || d.body, '\\x00'::bytea
         ORDER BY d.occurred_at_us, d.event_id)), '') FROM {{g}}.entity_event d WHERE d.ws = {ws} AND {_DEFINING})"""
 
 
-TOLD = sql(f"SELECT {told_by('$1')} AS told")
+DEFINED_BY = sql(f"SELECT {digest_of_definitions('$1')} AS defined_by")
 
 # The journeys of the deals with an amount won in the spans between $2 and $3, in the currency $4 (null: in each). One row a deal; the touches are in order.
 JOURNEYS = sql(f"""
@@ -54,17 +54,17 @@ class OwnShares(NamedTuple):
 
 async def defined_models(store: Rows) -> dict[str, Model]:
     """The models that a workspace has defined, by name (rule **models**)."""
-    told = []
+    found = []
     for row in await store.fetch(DEFINED):
         event = decode_event(row["body"])
         assert isinstance(event, ModelDefined)
-        told.append(
+        found.append(
             Definition(
                 Order(row["occurred_at_us"], row["event_id"]), event.model,
                 {role: str(weight) for role, weight in event.weights.items()}, event.half_life_days, event.lookback_days,
             )
         )  # fmt: skip
-    return definitions(told)
+    return definitions(found)
 
 
 def shares_of_journey(model: Model, roles: Mapping[Role, int], amount_minor: int, ages_us: Sequence[int]) -> list[int]:
@@ -80,7 +80,7 @@ async def own_shares(store: Rows, spans: Sequence[Span], models: Sequence[Model]
     """What each touch in the journeys of the deals won in spans of time, in a currency (None: in each), earns under models."""
     out = OwnShares([], [], [[] for _ in models])
     for row in await store.fetch(JOURNEYS, *columns_of(spans), currency):
-        found = {Role(role): step for step, told in enumerate(row["roles"]) for role in told.split()}
+        found = {Role(role): step for step, names in enumerate(row["roles"]) for role in names.split()}
         ages_us = [row["closed_us"] - at_us for at_us in row["touches_us"]]
         out.deals.extend([row["deal"]] * len(ages_us))
         out.steps.extend(range(len(ages_us)))

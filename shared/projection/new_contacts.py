@@ -110,7 +110,7 @@ async def new_in_spans(
 ) -> dict[tuple[int, int], New]:
     """The contacts that were created in spans of time and are new to campaigns. `asked` has a campaign's key, from and to for each span.
 
-    They are told by campaign and bucket: bucket 1 begins at the first of the instants, what is before it has the number 0.
+    They are counted by campaign and bucket: bucket 1 begins at the first of the instants, what is before it has the number 0.
     """
     if not asked:
         return {}

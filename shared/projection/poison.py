@@ -64,8 +64,7 @@ async def project_or_dead_letter(
 
     What fails is halved until an event fails alone, which then is kept aside. Between two such events as many are tried at once
     as were good before, and more after every success. So one bad event costs as much as the batch, many in a row hardly more
-    than as many good ones, and 1,000 scattered among 10,000 some 5,000 trials: which of 10,000 events are bad is 4,700 bits of
-    news, and a trial tells one. `decode` makes a batch of entries, for a batch is projected once. Answers how many were kept
+    than as many good ones, and 1,000 scattered among 10,000 some 5,000 trials (by information theory at least 4,700). `decode` makes a batch of entries, for a batch is projected once. Answers how many were kept
     aside. Raises what is no event's fault.
     """
     if await _failure(connection, projector, batch) is None:

@@ -65,7 +65,7 @@ class Prepared(Arrived):
 
     @property
     def is_punctual(self) -> bool:
-        """Whether its lateness tells how late events come (rule **settled**): what is told as of an instant, and what a backfill sends, comes
+        """Whether its lateness says how late events come (rule **settled**): what has an `as_of`, and what a backfill sends, comes
         when a file is sent.
         """
         return self.as_of_us is None and self.key_hint != BACKFILL

@@ -15,7 +15,7 @@ from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import renamed_of
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
-from shared.projection.defined_models import TOLD, defined_models, own_shares
+from shared.projection.defined_models import DEFINED_BY, defined_models, own_shares
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.spans import Span
@@ -94,8 +94,8 @@ async def parts_of(snapshot: Snapshot, span: TimeRange, *, defined: bool = False
     first = first_whole(days, span.from_us)
     last = kept["through_day"]
     if defined:
-        told = (await snapshot.fetchrow(TOLD))["told"]
-        last = min(last, kept["defined_through_day"] if kept["defined_by"] == told else NO_DAY)
+        defined_by = (await snapshot.fetchrow(DEFINED_BY))["defined_by"]
+        last = min(last, kept["defined_through_day"] if kept["defined_by"] == defined_by else NO_DAY)
     if span.to_us != END_US:
         last = min(last, days.day_of(span.to_us))
     if first >= last:

@@ -72,7 +72,7 @@ def host_named(referrer: str) -> str | None:
 def reduced(referrer: str) -> str:
     """The shortest referrer that this rule reads as it reads the given one: its host, or its app; empty if it reads nothing.
 
-    Of a translated page or an AMP page it also keeps where the original host is told.
+    Of a translated page or an AMP page it also keeps where the original host is named.
     """
     if (app := _APP.fullmatch(referrer)) is not None:
         return f"android-app://{app['id']}"

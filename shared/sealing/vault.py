@@ -176,8 +176,8 @@ class Vault:
     def keep(self) -> Awaitable[bool] | None:
         """Await it before the pseudonyms that `persons` returned since the last call are written to a log; None if there is nothing to await.
 
-        It answers whether all persons stand as they were told. If it is not so, because another process has met somebody before,
-        ask `persons` again.
+        It answers whether all persons are stored with the pseudonyms that were returned. If not, because another process has met one of them
+        before, call `persons` again.
         """
         if not self._used:
             return None

@@ -1,6 +1,6 @@
 """Which verifications of the live projection were made, and what came of each? Writes and reads the table `touchline.verification`.
 
-A verification that goes on holds a lock. So one that was killed, which could not write its end, is told from one that goes on.
+A verification that goes on holds a lock. So one that was killed, which could not write its end, is not taken for one that goes on.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

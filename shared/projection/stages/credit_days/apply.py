@@ -76,7 +76,7 @@ _Visits = list[tuple[int, int, int]]
 def _later_visits(changes: Changes) -> _Visits:
     """What may be the first page visit of a session now, and so the source of touches before it that are in journeys.
 
-    Of a deal that was won after such a visit, `DealsChanged` tells.
+    Of a deal that was won after such a visit, `DealsChanged` says so.
     """
     of_others = {row.person for row in changes.of(TouchesRemoved).touches if row.by_visitor}
     of_others |= {touch.person for touch in changes.of(TrafficChanged).touches if touch.by_visitor}
