@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.stamp
 
 .PHONY: demo up constraints test lint format golden examples tracker properties fuzz document chaos benchmark kafka-up kafka-down clean help
@@ -10,22 +11,27 @@ STAMP := $(VENV)/.stamp
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
-$(STAMP): pyproject.toml constraints.txt
+# What runs the service; and, on top of it, what the tests and benchmarks need.
+$(RUNTIME): pyproject.toml constraints.txt
 	@echo "Making the environment in $(VENV) (once)."
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Touchline needs Python 3.11 or later; set PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[parquet]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[parquet]'
+	@touch $(RUNTIME)
+
+$(STAMP): $(RUNTIME)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev
 	@touch $(STAMP)
 
 constraints: $(STAMP) ## write constraints.txt anew: the newest version of every package that pyproject.toml allows, on Python 3.11 and later
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file constraints.txt
 
-demo: $(STAMP) ## a lively sample workspace with its dashboard; PORT says on which port in place of 8300
+demo: $(RUNTIME) ## a lively sample workspace with its dashboard; PORT says on which port in place of 8300
 	@$(BIN)/touchline demo $(if $(PORT),--port $(PORT))
 
-up: $(STAMP) ## everything, on a data directory of its own; PORT says on which port in place of 8300, SEALED=1 seals a new one
+up: $(RUNTIME) ## everything, on a data directory of its own; PORT says on which port in place of 8300, SEALED=1 seals a new one
 	@$(BIN)/touchline up $(if $(PORT),--port $(PORT)) $(if $(SEALED),--sealed)
 
 test: lint ## all checks and tests that this machine can run, a file of tests at a time on each core
