@@ -111,6 +111,5 @@ def _numbers_in_words(one: DealNumbers) -> str:
 
 
 def _in_words(one: Earned) -> str:
-    minor = ", ".join(f"{model} {earned}" for model, earned in one.minor.items())
-    paid = "with an amount" if one.paid else "without an amount"
-    return f"{one.deals:,} deals, {distinct_keys(one.contacts):,} contacts, {paid}, minor units {minor}"
+    minor = ", ".join(f"{model} {earned}" for model, earned in one.minor.items()) if one.paid else "none"
+    return f"{one.deals:,} deals, {distinct_keys(one.contacts):,} contacts, minor units {minor}"
