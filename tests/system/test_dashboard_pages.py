@@ -482,7 +482,7 @@ def test_models_by_the_paths_of_all_journeys_are_asked_for_once_they_are_chosen(
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.removeprefix(up.url)))
     expect(page.locator("#model-markov")).to_contain_text("How many won deals would be missing")
-    expect(page.locator("#model-shapley")).to_contain_text("choose it to have it worked out")
+    expect(page.locator("#model-shapley")).to_contain_text("choose it to calculate it")
     page.click("#model-markov")
     expect(page.locator("#groups")).to_have_text("Won revenue by campaign, Markov")
     expect(page.locator("#groups-host tfoot")).to_contain_text("✓ adds up")

@@ -68,7 +68,7 @@ function side(data, k, refresh) {
           const next = names[(i + step + names.length) % names.length];
           document.getElementById("model-" + next).focus();
           take(next);
-        } }, ALL_MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, here ? "nothing to share out" : "choose it to have it worked out"),
+        } }, ALL_MODELS[model], drawn.length ? stack(drawn, drawn.map(p => p.title).join(", ")) : h("span", { class: "muted" }, here ? "nothing to share out" : "choose it to calculate it"),
       model in DATA_DRIVEN && h("small", { class: "muted" }, DATA_DRIVEN_SAYS[model]));
     })),
     h("ul", { class: "legend", "aria-label": ALL_MODELS[data.model] }, now.map(p => h("li", {}, swatch(p.k), h("span", { class: "cut" }, p.name), h("b", {}, percent(p.minor, whole)))))));
