@@ -79,11 +79,14 @@ def test_a_projector_that_is_killed_is_started_again(up: Up) -> None:
         soon(lambda: client.get("/readyz").status_code == 200)
 
 
-def test_the_projector_ends_when_the_process_that_started_it_is_killed(up: Up) -> None:
+def test_the_projector_ends_when_the_process_that_started_it_is_killed(up: Up, tmp_path: Path) -> None:
     projector = projector_of(up)
     up.process.send_signal(signal.SIGKILL)
     ended(up.process)
     projector.wait(SOON_S)
+    left_running = Embedded(tmp_path / "data")  # as the next `touchline up` finds PostgreSQL
+    left_running.start()
+    left_running.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
