@@ -42,8 +42,8 @@ class Digesting:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When the last complete round ended, in seconds of the monotonic clock."""
-    _from_s: dict[Part, float] = field(default_factory=lambda: dict.fromkeys(Part, 0.0))
-    """From when on a round runs steps of each part, in seconds of the monotonic clock."""
+    _from_s: dict[Part, float] = field(default_factory=lambda: {Part.DAYS: 0.0, Part.UNIONS: 0.0})
+    """From when on a round runs steps of these parts, in seconds of the monotonic clock; those of the cells run in every round."""
 
     async def run(self) -> Never:
         """First finish the work that a killed projector left, then work after each batch."""
@@ -65,7 +65,7 @@ class Digesting:
                 continue
             if took_s is not None:
                 self._whole_s = time.monotonic()
-                for part in parts - {Part.CELLS}:
+                for part in parts:
                     self._from_s[part] = self._whole_s + min(PAUSES * took_s[part], PAUSE_MAX_S)
             await asyncio.sleep(PAUSE_S)
             if took_s is None:

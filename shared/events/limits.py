@@ -38,10 +38,8 @@ REQUEST_BYTES_SERVER_MAX = 10 * 1024 * 1024  # server keys, after decompression
 
 OCCURRED_AT_MIN_US = -(70 * 365 + 17) * 86_400_000_000  # 1900-01-01: an earlier instant is a mistake of its sender
 CLOSED_AT_MAX_US = 230 * 365 * 86_400_000_000  # about 2199: a deal's close date may lie ahead, but not as far
-CLOCK_AHEAD_US_MAX = 2_000_000  # rule clock: a sender's clock that is so far ahead counts as right
-CLOCK_BEHIND_US_MAX = (
-    8_000_000  # and one so far behind, because a request may take so long: a phone's first connection takes seconds
-)
+# Rule clock: a sender's clock that is so far ahead, or behind, counts as right. A request may take seconds: it may open a phone's first connection.
+CLOCK_AHEAD_US_MAX, CLOCK_BEHIND_US_MAX = 2_000_000, 8_000_000
 FUTURE_HOURS_MAX = 24  # rule future: clocks differ, calendars do not
 COLLECT_AGE_DAYS_MAX = 7  # rule future: a browser may hold events back while it is offline
 
