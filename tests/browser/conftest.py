@@ -125,11 +125,22 @@ class Site:
         page = f'<!doctype html><title>Page {path}</title>{head}<script async src="{self.touchline}/t.js" {result}></script><body>{body}'
         self.pages.bodies[path] = (page, headers or {})
 
-    def open(self, path: str, host: str = SHOP, referer: str | None = None) -> Page:
-        page = self.context.new_page()
+    def new_page(self, context: BrowserContext | None = None) -> Page:
+        """An empty page of a context (None: the site's own), whose errors are noted."""
+        page = (context or self.context).new_page()
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        return page
+
+    def open(self, path: str, host: str = SHOP, referer: str | None = None) -> Page:
+        page = self.new_page()
         page.goto(self.url(path, host), referer=referer)
+        return page
+
+    def dashboard(self, path: str, scope: str) -> Page:
+        """A page of the dashboard, as somebody with a key of a scope sees it."""
+        page = self.new_page()
+        page.goto(f"{self.up.url}/dashboard/{path}#key={self.up.keys[scope]}")
         return page
 
     def events(self, number: int | None = None) -> list[dict[str, Any]]:

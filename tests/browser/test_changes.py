@@ -63,9 +63,7 @@ class Desk:
         context = self.context
         if options:
             context = self.context = self.site.context.browser.new_context(**options)  # type: ignore[union-attr]
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.site.said.append(str(error)))
-        page.on("console", lambda m: self.site.said.append(m.text) if m.type == "error" else None)
+        page = self.site.new_page(context)
         page.goto(f"{self.site.up.url}/dashboard/{path}#key={self.keys[scope]}")
         page.wait_for_selector("h1")
         expect(page.locator("main [aria-busy=true]")).to_have_count(0)

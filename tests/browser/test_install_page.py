@@ -2,20 +2,11 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import SECOND, Site
 
 PATIENCE_MS = 30_000
-
-
-def opened(site: Site, scope: str) -> Page:
-    """The page, as somebody with a key of a scope sees it. It must report no error."""
-    page = site.context.new_page()
-    page.on("pageerror", lambda error: site.said.append(str(error)))
-    page.on("console", lambda message: site.said.append(message.text) if message.type == "error" else None)
-    page.goto(f"{site.up.url}/dashboard/install#key={site.up.keys[scope]}")
-    return page
 
 
 def workspace(site: Site) -> dict[str, str]:
@@ -27,7 +18,7 @@ def workspace(site: Site) -> dict[str, str]:
 
 def test_nothing_yet_says_what_may_be_the_reason(site: Site) -> None:
     site.up.keys = {**site.up.keys, "new": workspace(site)["read"]}
-    page = opened(site, "new")
+    page = site.dashboard("install", "new")
     expect(page.locator("#now")).to_contain_text("Nothing yet, because", timeout=PATIENCE_MS)
     expect(page.locator("#because")).to_contain_text("Perhaps the line is not on the page")
 
@@ -47,7 +38,7 @@ def test_the_copied_line_makes_a_page_whose_first_visit_is_shown_with_what_it_co
         cta = {"type": "cta_clicked", "visitor_id": "of-another-page", "asset_id": "cta"}
         beacon = client.post(f"/v1/events?k={keys['collect']}", json=cta, headers={"Origin": site.url("")})
         assert beacon.status_code == 202
-    page = opened(site, "new")
+    page = site.dashboard("install", "new")
     expect(page.locator("#arrived")).to_contain_text("CTA", timeout=PATIENCE_MS)
     page.click("text=Make a new key")
     expect(page.locator("#now")).to_contain_text("Nothing yet, because", timeout=PATIENCE_MS)
@@ -84,7 +75,7 @@ def test_it_says_why_pages_are_refused_or_send_nothing(site: Site) -> None:
     site.open("/shop", SECOND)
     site.open("/gone")
     site.open("/policy")
-    page = opened(site, "new")
+    page = site.dashboard("install", "new")
     because = page.locator("#because")
     expect(because).to_contain_text(f"Pages of {site.url('', SECOND)} may not use the key", timeout=PATIENCE_MS)
     expect(because).to_contain_text("which was revoked", timeout=PATIENCE_MS)
@@ -99,7 +90,7 @@ def test_it_says_why_pages_are_refused_or_send_nothing(site: Site) -> None:
 
 def test_it_says_what_is_wrong_with_a_pasted_key(site: Site) -> None:
     site.up.keys = {**site.up.keys, "new": workspace(site)["read"]}
-    page = opened(site, "new")
+    page = site.dashboard("install", "new")
     for key, says in (
         ("tls_" + "x" * 32, "secret key"), ("tlc_short", "no collect key"), ("tlc_" + "x" * 32, "no such key"),
     ):  # fmt: skip

@@ -1,11 +1,11 @@
-"""One visitor's story in a real browser, over two domains and in a sealed store, as the dashboard tells it afterwards."""
+"""One visitor's story in a real browser, over two domains and in a sealed store, as the dashboard shows it afterwards."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import SECOND, Site
 from tests.browser.test_tracker import until_up_to_date
@@ -26,14 +26,6 @@ def up(data: Path) -> Iterator[Up]:
     up = start(data, 0, None, "--sealed")
     yield up
     up.stop()
-
-
-def dashboard(site: Site, path: str) -> Page:
-    page = site.context.new_page()
-    page.on("pageerror", lambda error: site.said.append(str(error)))
-    page.on("console", lambda message: site.said.append(message.text) if message.type == "error" else None)
-    page.goto(f"{site.up.url}/dashboard/{path}#key={site.up.keys['read']}")
-    return page
 
 
 def test_what_a_visitor_did_on_two_domains_is_one_journey_on_the_dashboard_and_counts_for_the_campaign(
@@ -63,7 +55,7 @@ def test_what_a_visitor_did_on_two_domains_is_one_journey_on_the_dashboard_and_c
     with site.up.client("read") as client:
         until_up_to_date(client)
 
-    contact = dashboard(site, "contact?id=kari%40example.no")
+    contact = site.dashboard("contact?id=kari%40example.no", "read")
     main, port = contact.locator("main"), site.pages.server_port
     expect(main).to_contain_text("kari@example.no", timeout=PATIENCE_MS)
     for step, channel, campaign in (
@@ -80,7 +72,7 @@ def test_what_a_visitor_did_on_two_domains_is_one_journey_on_the_dashboard_and_c
     expect(contact.locator(".sess")).to_have_text(["Session 1"])
     for absent in ("Referral", "In no session", "~v"):
         expect(main).not_to_contain_text(absent)
-    overview = dashboard(site, "campaign?id=spring")
+    overview = site.dashboard("campaign?id=spring", "read")
     for metric in ("sessions", "influenced_contacts"):
         expect(overview.locator(f"#tile-{metric}")).to_have_text(re.compile(r"^1\b"), timeout=PATIENCE_MS)
     for metric in ("New sessions", "Form submissions", "CTA clicks"):

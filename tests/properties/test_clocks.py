@@ -5,7 +5,7 @@ import os
 import random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.dead_letters import list_letters
@@ -14,6 +14,7 @@ from shared.events.instants import DAY_US, SECOND_US, to_rfc3339
 from tests.conftest import Workspace, new_workspace
 from tests.properties.test_rows_independent_of_order import at_once, rows
 from tests.properties.test_store_agrees_with_oracle import _json, _project_some
+from tests.properties.worlds import random_worlds
 from touchline.compose import Running
 
 EXAMPLES = max(10, int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 5)
@@ -64,10 +65,7 @@ async def play(running: Running, rng: random.Random) -> tuple[Workspace, dict[st
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)  # fmt: skip
+@random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
     async def run() -> None:
         workspace, wanted = await play(running, random.Random(seed))

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.rules.influence import REVENUE_TOUCHES
 from tests.properties.test_store_agrees_with_oracle import play
-from tests.properties.worlds import world
+from tests.properties.worlds import random_worlds, world
 from tests.unit.test_data_driven import effects_of
 from touchline.compose import Running
 
@@ -125,10 +125,7 @@ GIVEN = [
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(30, 80))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
-)  # fmt: skip
+@random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, both: list[int], rng: random.Random, size: int) -> None:
     events = world(rng, size) + GIVEN
     seed = rng.randrange(2**32)

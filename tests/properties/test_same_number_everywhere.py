@@ -18,13 +18,13 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.rules.models import MODELS
 from shared.rules.report_groups import GroupBy
 from tests.properties.test_store_agrees_with_oracle import play
-from tests.properties.worlds import OWN_MODELS, world
+from tests.properties.worlds import OWN_MODELS, random_worlds, world
 from tests.reporting import connected
 from touchline.compose import Running
 
@@ -401,10 +401,7 @@ async def differences(
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(20, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
-)  # fmt: skip
+@random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, database_url: str, rng: random.Random, size: int) -> None:
     events = world(rng, size)
     seed = rng.randrange(2**32)

@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api.app import api_router
@@ -31,7 +31,7 @@ from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle, as_persons
 from tests.properties.test_rows_independent_of_order import at_once, rows
-from tests.properties.worlds import SOCIAL_POSTS_MAX, received_with_forgetting, world
+from tests.properties.worlds import SOCIAL_POSTS_MAX, random_worlds, received_with_forgetting, world
 from tests.sealed import sealed_store
 from touchline.compose import Running
 
@@ -160,10 +160,7 @@ async def with_pseudonyms(running: Running, workspace: Workspace) -> AsyncIterat
 
 
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
-)  # fmt: skip
+@random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, compared: list[int], rng: random.Random, size: int) -> None:
     received = received_with_forgetting(rng, world(rng, size))
     seed = rng.randrange(2**32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
@@ -34,6 +34,7 @@ from tests.properties.worlds import (
     deal,
     instant,
     person,
+    random_worlds,
     touch,
 )
 from touchline.compose import Running
@@ -128,10 +129,7 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(
-    max_examples=EXAMPLES, deadline=None, print_blob=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
-)  # fmt: skip
+@random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
     rng = random.Random(seed)
     credit_days.DEALS_MAX = rng.choice([1, DEALS_MAX])  # so that steps leave days without sums

@@ -189,11 +189,14 @@ class Cast:
             self.weights, self.salesforce, self.taken_back = [2, 1, 20, 0], 6, rng.choice([0, 1, 2])
 
 
-def random_worlds(examples: int) -> settings:
-    """How a suite of so many worlds runs: without a time limit on each. A failure is shrunk, and printed with what repeats it."""
+def random_worlds(examples: int, *, shrink: bool = True) -> settings:
+    """How a suite of so many worlds runs: without a time limit on each. A failure is printed with what repeats it.
+
+    `shrink`: a smaller world that fails is searched for; no, where each world takes long.
+    """
     return settings(
-        max_examples=examples, deadline=None, print_blob=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        max_examples=examples, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])],
     )  # fmt: skip
 
 
