@@ -58,7 +58,7 @@ def read_request(body: bytes, *, ndjson: bool) -> Sent:
     `sent_at` is not an instant.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
-    if is_wide(body):
+    if is_wide(body) and (not ndjson or all(map(is_wide, body.splitlines()))):  # lines in UTF-8 can be read
         raise BadRequest("not_json", "the body is UTF-16 or UTF-32; JSON is UTF-8")
     parts, sent_at = (_lines(body), None) if ndjson else _parts(body)
     if not parts:

@@ -110,6 +110,18 @@ def test_a_body_in_another_encoding_is_refused_with_the_reason(workspace: Worksp
         response = run(post(workspace, content=json.dumps(VISIT).encode(encoding), headers={"Content-Type": kind}))
         assert (response.status_code, response.json()["code"]) == (422, "not_json")
         assert "JSON is UTF-8" in response.json()["detail"]
+    lines = (f"{json.dumps(VISIT)}\r\n" * 3).encode(encoding)
+    response = run(post(workspace, content=lines, headers={"Content-Type": "application/x-ndjson"}))
+    assert (response.status_code, response.json()["code"]) == (422, "not_json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_line_in_another_encoding_loses_no_other_line(workspace: Workspace, run: Any, encoding: str) -> None:
+    lines = [json.dumps(VISIT).encode(encoding), json.dumps(VISIT).encode()]
+    for first, wrong in ((0, 0), (1, 1)):
+        body = b"\n".join((lines[first], lines[1 - first]))
+        answer = run(post(workspace, content=body, headers={"Content-Type": "application/x-ndjson"})).json()
+        assert (answer["accepted"], [(r["index"], r["code"]) for r in answer["rejected"]]) == (1, [(wrong, "not_json")])
 
 
 def test_bytes_that_are_no_text_are_told_by_their_place_in_the_event(workspace: Workspace, run: Any) -> None:
