@@ -7,6 +7,7 @@ prints the request; the same seed sends the same.
 
 import argparse
 import asyncio
+import codecs
 import gzip
 import json
 import math
@@ -90,7 +91,7 @@ VALUES = [
 
 @dataclass
 class Mutator:
-    """Makes events that are nearly right, each on one line and not empty, from one seed."""
+    """Makes events that are nearly right, each on one line and not blank (a byte order mark is blank), from one seed."""
 
     rng: random.Random
     seeds: list[bytes] = field(default_factory=list)
@@ -126,7 +127,7 @@ class Mutator:
                     depth = rng.choice((2, 50, 1_100))
                     body[at:at] = b"[" * depth + b"]" * rng.choice((0, depth))
         out = bytes(body).replace(b"\n", b" ").replace(b"\r", b" ")
-        return out if out.strip() else b"0"
+        return out if out.removeprefix(codecs.BOM_UTF8).strip() else b"0"
 
     def query(self) -> str:
         rng = self.rng
