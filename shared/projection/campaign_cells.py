@@ -8,6 +8,7 @@ Other subjects than campaigns are read in the same way, with their own windows: 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from shared.projection.cell_plan import Plan, Statuses, counts, is_visited
@@ -201,6 +202,7 @@ def _collect(found: Mapping[int, Found], plan: "Plan", rows: Iterable[Any], carr
             of.new_sessions[bucket].append(key)
 
 
+@lru_cache(1_024)
 def kind_of(kind: int) -> tuple[TouchType, TrafficClass]:
     """The type and the traffic class of a kind."""
     return TouchType(kind // KINDS_A_TYPE), TrafficClass(kind % KINDS_A_TYPE)

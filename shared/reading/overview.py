@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -212,9 +213,9 @@ def _of_cells(cells: Mapping[int, CampaignCells], buckets: Sequence[int]) -> Tou
                 touches[key, statuses, kind] += number
     return TouchesCounted(
         [
-            {"campaign": key, "type": kind_of(kind)[0], "traffic_class": kind_of(kind)[1], "touches": number,
+            {"campaign": key, "type": type_, "traffic_class": traffic_class, "touches": number,
              "by_asset": statuses[0], "by_via": statuses[1], "by_utm": statuses[2]}
-            for (key, statuses, kind), number in touches.items()
+            for (key, statuses, kind), number in touches.items() for type_, traffic_class in (kind_of(kind),)
         ],
         [
             {"campaign": key, "sessions": sum(found.sessions[n] for n in buckets),
@@ -246,8 +247,8 @@ async def _gather_many(snapshot: Snapshot, campaigns: list[int], span: TimeRange
 def _count_touches(out: dict[int, CampaignNumbers], counted: TouchesCounted) -> None:
     """Count touches by type, what was kept out by reason, sessions, and influenced contacts."""
     for row in counted.touch_counts:
-        one, type_ = out[row["campaign"]], TouchType(row["type"])
-        reason = kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row))
+        one = out[row["campaign"]]
+        type_, reason = _counts_as(row["type"], row["traffic_class"], row["by_asset"], row["by_via"], row["by_utm"])
         if reason is None:
             one.touches[type_.wire] += row["touches"]
             if (metric := METRIC_OF_TYPE.get(type_)) is not None:
@@ -258,6 +259,15 @@ def _count_touches(out: dict[int, CampaignNumbers], counted: TouchesCounted) -> 
         out[row["campaign"]].counts |= {"sessions": row["sessions"], "new_sessions": row["new_sessions"]}
     for row in counted.influenced:
         out[row["campaign"]].counts["influenced_contacts"] = row["contacts"]
+
+
+@lru_cache(maxsize=4096)
+def _counts_as(
+    type_: int, traffic_class: int, by_asset: int | None, by_via: int | None, by_utm: int | None
+) -> tuple[TouchType, KeptOut | None]:
+    """The type of some touches, and why they do not count, None if they do. There are few different arguments, in many rows."""
+    statuses = {"by_asset": by_asset, "by_via": by_via, "by_utm": by_utm}
+    return TouchType(type_), kept_out(TrafficClass(traffic_class), statuses_by_route(statuses))
 
 
 async def begins_with_touches(snapshot: Snapshot, span: TimeRange) -> bool:
