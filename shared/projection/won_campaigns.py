@@ -19,17 +19,15 @@ _MET = " UNION ALL ".join(
     for route, column in KEY_COLUMN.items()
 )
 
-# The deals won in the spans between $2 and $3 that count for campaigns ($4; null: for any), with the keys of the contacts by whom they bring revenue. One row a
-# campaign, span and currency.
-COUNTING = sql(f"""
-WITH dealt AS MATERIALIZED (
-    SELECT span.n, d.currency, d.amount_minor, t.deal, t.contact, t.occurred_at_us, t.type IN ({sql_numbers(REVENUE_TOUCHES)}) AS revenue,
-        {", ".join(f"t.{column}" for column in KEY_COLUMN.values())}
-    FROM {SPANS} {DEALS} CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal OFFSET 0) t
-), counting_window AS MATERIALIZED (
-    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
-    WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES}) AND ($4::bigint[] IS NULL OR campaign = ANY($4))
-), met AS MATERIALIZED ({_MET}
+
+def counted(met: str) -> str:
+    """The end of a WITH clause, and its statement: the deals that count for campaigns, with the keys of the contacts by whom they bring revenue.
+    One row a campaign, span and currency.
+
+    `met` is a statement whose rows are the touches by which deals count: `campaign`, the place `n` of the span, `currency` and `amount_minor` of the
+    deal, `deal`, `contact`, and `revenue`, whether the contact brings revenue. A touch may stand several times.
+    """
+    return f"""met AS MATERIALIZED ({met}
 ), deal_of AS (
     SELECT campaign, n, currency, deal, min(amount_minor) AS amount_minor FROM met GROUP BY campaign, n, currency, deal
 ), contacts_of AS (
@@ -38,6 +36,19 @@ WITH dealt AS MATERIALIZED (
 SELECT d.campaign, d.n, d.currency, d.deals, d.amount_minor, coalesce(c.contacts, ''::bytea) AS contacts FROM (
     SELECT campaign, n, currency, count(*) AS deals, sum(amount_minor) AS amount_minor FROM deal_of GROUP BY campaign, n, currency) d
 LEFT JOIN contacts_of c ON c.campaign = d.campaign AND c.n = d.n AND c.currency = d.currency
+"""
+
+
+# The deals won in the spans between $2 and $3 that count for campaigns ($4; null: for any): see `counted`.
+COUNTING = sql(f"""
+WITH dealt AS MATERIALIZED (
+    SELECT span.n, d.currency, d.amount_minor, t.deal, t.contact, t.occurred_at_us, t.type IN ({sql_numbers(REVENUE_TOUCHES)}) AS revenue,
+        {", ".join(f"t.{column}" for column in KEY_COLUMN.values())}
+    FROM {SPANS} {DEALS} CROSS JOIN LATERAL (SELECT * FROM {{g}}.deal_touch WHERE ws = $1 AND deal = d.deal OFFSET 0) t
+), counting_window AS MATERIALIZED (
+    SELECT campaign, route, key, from_us, to_us FROM {{g}}.attribution_window
+    WHERE ws = $1 AND window_status IN ({COUNTING_STATUSES}) AND ($4::bigint[] IS NULL OR campaign = ANY($4))
+), {counted(_MET)}
 """)
 
 

@@ -15,7 +15,7 @@ MODEL_PLACES = {name: place for place, name in enumerate(sorted(MODELS), 1)}
 """The index of each model's share in `deal_touch.shares_minor`, from 1."""
 
 
-def _deal_touches(columns: str, condition: str = "true") -> str:
+def deal_touches(columns: str, condition: str = "true") -> str:
     """The deal touches that count for the campaigns, of deals dated in the range; one row for each route by which a touch counts.
 
     `columns` and `condition` are of the table `deal_touch`. OFFSET 0 makes PostgreSQL look up each key; else it reads a whole
@@ -31,20 +31,20 @@ def _deal_touches(columns: str, condition: str = "true") -> str:
     )
 
 
-_IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
+IS_REVENUE = f"won AND type IN ({sql_numbers(REVENUE_TOUCHES)})"
 """A condition: a row of `deal_touch` makes its contact one with revenue (rule **deal**)."""
 
 _LIST = "string_agg(int8send(deal), ''::bytea) AS deals"
-OPEN_DEALS = _deal_touches(_LIST, "NOT won")
+OPEN_DEALS = deal_touches(_LIST, "NOT won")
 """The open deals dated in the range that count for the campaigns, as lists of their 64-bit keys: one row per campaign and window. A deal may be in
 a list several times, and in several lists."""
 
-OPEN_DEALS_BY_PART = _deal_touches(f"width_bucket(dated_us, $5::bigint[]) AS bucket, {_LIST}", "NOT won GROUP BY 1")
+OPEN_DEALS_BY_PART = deal_touches(f"width_bucket(dated_us, $5::bigint[]) AS bucket, {_LIST}", "NOT won GROUP BY 1")
 """The same, one row per campaign, window and bucket of the range (divided by the instants $5)."""
 
 CAMPAIGN_DEAL = f"""campaign_deal AS MATERIALIZED (
     SELECT campaign, deal, contact, min(dated_us) AS dated_us, bool_or(revenue) AS revenue FROM ({
-    _deal_touches(f"deal, contact, dated_us, {_IS_REVENUE} AS revenue")
+    deal_touches(f"deal, contact, dated_us, {IS_REVENUE} AS revenue")
 }) met GROUP BY campaign, deal, contact
 )"""
 """The deals dated in the range that count for the campaigns, one row per campaign, deal and contact; `revenue`: whether the contact brings revenue to the deal."""
@@ -71,7 +71,7 @@ def earned(places: str, condition: str = "true") -> str:
         min(shares_minor) AS shares_minor,
         {", ".join(f"min({column}) AS {column}" for column in KEY_COLUMN.values())}
     FROM ({
-        _deal_touches(
+        deal_touches(
             "deal, contact, step, occurred_at_us, asset_or_page_key, via, utm, dated_us, shares_minor",
             f"shares_minor IS NOT NULL AND {condition}",
         )

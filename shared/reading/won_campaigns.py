@@ -10,18 +10,41 @@ from itertools import pairwise
 
 from shared.events.instants import DAY_US
 from shared.projection.campaign_cells import renamed_of
-from shared.projection.credit_sums import MODEL_NAMES
+from shared.projection.credit_sums import MODEL_NAMES, whole
 from shared.projection.days import divided_days, first_whole
+from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
-from shared.projection.won_campaigns import won_of_campaigns
+from shared.projection.won_campaigns import WonOfCampaign, counted, won_of_campaigns
+from shared.reading import campaign_keys
+from shared.reading.campaign_keys import MODEL_PLACES
 from shared.reading.credit_sums import Parts, parts_of
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
+LOOKED_UP_MAX = 6
+"""Campaigns times spans of time: of no more than these, the touches are found by the keys of the campaigns. Of more, the touches of all deals won in the
+spans are read at once."""
+
 RAW_DAYS_MAX, RAW_DAYS_A_CAMPAIGN = 7, 2
 """Of how many days the touches of all deals won then are read, whatever campaign they are of, and of how many more for each campaign that is
 asked for. Of more days, the touches of the campaigns' keys are read."""
+
+# What counts for campaigns ($2) of the deals won in one span, [$3, $4), found by the campaigns' keys.
+_TOUCHED = campaign_keys.deal_touches(f"deal, contact, {campaign_keys.IS_REVENUE} AS revenue", "won")
+COUNTING_BY_KEYS = sql(f"""
+WITH {COUNTING_WINDOW}, {
+    counted(f'''
+    SELECT t.campaign, 1 AS n, d.currency, d.amount_minor, t.deal, t.contact, t.revenue FROM ({_TOUCHED}) t
+    JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = t.deal''')
+}""")
+
+# What they earned of these deals, by the place of the model in $5. One row a campaign, currency, contact and model.
+EARNED_BY_KEYS = sql(f"""
+WITH {COUNTING_WINDOW}, {campaign_keys.earned("$5", "won")}
+SELECT p.campaign, d.currency, p.contact, p.n, sum(p.minor)::bigint AS minor FROM part p
+JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY 1, 2, 3, 4
+""")
 
 
 @dataclass
@@ -133,7 +156,15 @@ async def _add_of_touches(
     """Add what the touches of deals won in some spans say. False if a campaign earned less than 0 by a contact."""
     if not spans:
         return True
-    for one in await won_of_campaigns(snapshot, [span for _, span in spans], models, set(campaigns)):
+    if len(campaigns) * len(spans) <= LOOKED_UP_MAX:
+        found = [
+            one
+            for n, (_, span) in enumerate(spans)
+            for one in await _won_by_keys(snapshot, list(campaigns), models, n, span)
+        ]
+    else:
+        found = await won_of_campaigns(snapshot, [span for _, span in spans], models, set(campaigns))
+    for one in found:
         if one.refunded:
             return False
         minor = None
@@ -144,3 +175,24 @@ async def _add_of_touches(
             one.currency, one.deals, one.amount_minor, one.contacts, minor, earning
         )
     return True
+
+
+async def _won_by_keys(
+    snapshot: Snapshot, campaigns: list[int], models: Sequence[str], n: int, span: Span
+) -> list[WonOfCampaign]:
+    """As `won_of_campaigns`, of the span at place `n`, by the keys of the campaigns."""
+    found = {
+        (row["campaign"], row["currency"]): WonOfCampaign(
+            n, row["campaign"], row["currency"], row["deals"], whole(row["amount_minor"]), row["contacts"]
+        )
+        for row in await snapshot.fetch(COUNTING_BY_KEYS, campaigns, *span)
+    }
+    if not found:
+        return []
+    earned: dict[tuple[int, str, int], list[int | None]] = defaultdict(lambda: [None] * len(models))
+    places = [MODEL_PLACES[model] for model in models]
+    for row in await snapshot.fetch(EARNED_BY_KEYS, campaigns, *span, places):
+        earned[row["campaign"], row["currency"], row["contact"]][row["n"] - 1] = row["minor"]
+    for (campaign, currency, contact), minor in earned.items():
+        found[campaign, currency].earned(contact, minor)
+    return list(found.values())
