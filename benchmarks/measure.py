@@ -28,7 +28,7 @@ from benchmarks.load import (
     waits_s,
     write_bodies,
 )
-from shared.projection.digesting import WORK
+from shared.projection.digest_updater import WORK
 from shared.projection.tables import projection
 
 BACKGROUND_MAX_S = 3_600

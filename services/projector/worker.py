@@ -12,12 +12,12 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_chain, wait_fixed
 
 from services.projector import metrics
-from services.projector.digesting import Digesting
+from services.projector.digest_updates import DigestUpdates
 from services.projector.reprojecting import Reprojecting
 from shared.database import error_text
 from shared.log.port import EventLog, LogDamaged, LogUnavailable
 from shared.projection.batch import Batch, decode
-from shared.projection.digesting import Digester
+from shared.projection.digest_updater import DigestUpdater
 from shared.projection.poison import GONE, PASSING, ROLLED_BACK, project_or_dead_letter
 from shared.projection.projector import Fenced, Projector
 from shared.projection.reprojection import IN_BATCH, Limits
@@ -27,7 +27,7 @@ from shared.rules.association import SOCIAL_POSTS_MAX
 BATCH_EVENTS_MAX = 10_000  # in one transaction: larger batches cost less an event; this many take under a second
 IDLE_WAIT_S = 10.0  # the log wakes a waiting worker; should that fail, it reads again after so long
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0)  # pauses after consecutive failures; the last one repeats
-BEHIND_S = 1.0  # the age of the oldest event that is not projected from which cells wait to be digested
+BEHIND_S = 1.0  # the age of the oldest event that is not projected from which digests are not updated
 WELL_AGAIN_S = 60.0  # after working without failure for so long, the next failure counts as the first
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -90,7 +90,7 @@ class Worker:
         )  # fmt: skip
 
     async def _follow(self) -> Never:
-        """Project new events, and reproject workspaces and digest cells beside it; an error of one stops the others too."""
+        """Project new events, and reproject workspaces and update digests beside it; an error of one stops the others too."""
         self._began_s = time.monotonic()
         projector = Projector(self.log, self.partition, social_posts_max=self.social_posts_max, limits=self.limits)
         async with self._connection() as connection:
@@ -101,15 +101,15 @@ class Worker:
         beside = Reprojecting(
             self.pool, self.generation, self.log, projector, self._turn, self.reprojecting, self._projected
         )
-        digesting = Digesting(
+        digest_updates = DigestUpdates(
             self.pool,
             self.generation,
-            Digester(self.partition, self.log.partitions),
+            DigestUpdater(self.partition, self.log.partitions),
             self._turn,
             self._projected,
             self._is_behind,
         )
-        tasks = [asyncio.create_task(run) for run in (self._project_all(projector), beside.run(), digesting.run())]
+        tasks = [asyncio.create_task(run) for run in (self._project_all(projector), beside.run(), digest_updates.run())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for ended in done:

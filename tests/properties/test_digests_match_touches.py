@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US, to_micros, to_rfc3339
 from shared.projection.batch import decode
-from shared.projection.digesting import Digester, Part
+from shared.projection.digest_updater import DigestUpdater, Part
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading.asset_list import seen_assets
@@ -78,7 +78,7 @@ async def play_and_compare(
         connection = Connection(raw, running.generation.name)
         projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
         await projector.take(connection)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         instants_us = [to_micros(BASE)]  # the first batches may have no event that counts
         ws = None
         while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20])):
@@ -87,11 +87,11 @@ async def play_and_compare(
             await projector.project(connection, batch)
             ws = await workspace_number(connection, workspace.name)
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
-                await digester.step(connection, ws, [part for part in Part if rng.random() < 0.7])
+                await updater.step(connection, ws, [part for part in Part if rng.random() < 0.7])
             if found := await compare(running, raw, workspace, rng, instants_us):
                 return found
         for _ in range(0 if ws is None else STEPS_MAX):
-            if not await digester.step(connection, ws):
+            if not await updater.step(connection, ws):
                 break
         return await compare(running, raw, workspace, rng, instants_us, ranges=5)
 
@@ -243,7 +243,7 @@ async def play_in_order(
         connection = Connection(raw, running.generation.name)
         projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
         await projector.take(connection)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         for events, number in zip(batches, steps, strict=True):
             records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in events]
             assert all(isinstance(record, Record) for record in records), records
@@ -253,7 +253,7 @@ async def play_in_order(
             await compared()
             ws = await workspace_number(connection, workspace.name)
             for _ in range(number):
-                if not await digester.step(connection, ws):
+                if not await updater.step(connection, ws):
                     break
             found = await compared()
         stale = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.stale_credit_day WHERE ws = $1", ws)

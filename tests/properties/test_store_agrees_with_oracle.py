@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
 from shared.projection.batch import decode
-from shared.projection.digesting import Digester, Part
+from shared.projection.digest_updater import DigestUpdater, Part
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading import overview
@@ -113,7 +113,7 @@ async def _digest_some(connection: Connection, workspace: Workspace, partitions:
     """Often not at all, so that cells stay dirty, added and stale while the next batches come."""
     ws = await workspace_number(connection, workspace.name)
     for _ in range(rng.choice([0, 0, 1, 2, 9])):
-        if not await Digester(workspace.partition, partitions).step(
+        if not await DigestUpdater(workspace.partition, partitions).step(
             connection, ws, [part for part in Part if rng.random() < 0.7]
         ):
             break

@@ -15,7 +15,7 @@ from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, to_micros
 from shared.projection import credit_days
 from shared.projection.batch import decode
-from shared.projection.digesting import Digester
+from shared.projection.digest_updater import DigestUpdater
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.projection.stages.credit_days import apply
@@ -109,7 +109,7 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
         connection = Connection(raw, running.generation.name)
         projector = Projector(running.log, workspace.partition, social_posts_max=SOCIAL_POSTS_MAX)
         await projector.take(connection)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         steps = STEPS_MAX
         for n in range(CHANGES + 1):
             some = [change(rng, cast, n, events)] if n else history(rng, cast)
@@ -122,7 +122,7 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
                     return found, events
             ws = await workspace_number(connection, workspace.name)
             for _ in range(steps):
-                if not await digester.step(connection, ws):
+                if not await updater.step(connection, ws):
                     break
             steps = rng.choice([0, 1, 3, STEPS_MAX, STEPS_MAX])
     return [], events

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from shared.projection.digesting import Digester, Part
+from shared.projection.digest_updater import DigestUpdater, Part
 from shared.projection.projector import workspace_number
 from shared.projection.sql import Connection
 from tests.conftest import Workspace
@@ -30,9 +30,9 @@ async def keep(workspace: Workspace) -> None:
     async with running.pool.acquire() as raw:
         connection = Connection(raw, running.generation.name)
         ws = await workspace_number(connection, workspace.name)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         for _ in range(100):
-            if not await digester.step(connection, ws):
+            if not await updater.step(connection, ws):
                 break
         kept = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.campaign_kept WHERE ws = $1", ws)
     assert kept == 1
@@ -196,14 +196,14 @@ def test_nothing_is_added_to_rows_that_others_have_superseded(workspace: Workspa
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)
             ws = await workspace_number(connection, workspace.name)
-            digester = Digester(workspace.partition, running.log.partitions)
-            assert ws in await digester.workspaces(connection)
+            updater = DigestUpdater(workspace.partition, running.log.partitions)
+            assert ws in await updater.workspaces(connection)
             await raw.execute(f"""
                 INSERT INTO {connection.generation}.rows_of
                 SELECT workspace, nextval(pg_get_serial_sequence('touchline.workspace', 'number')), 1
                 FROM {connection.generation}.workspace_rows WHERE ws = {ws}
             """)
-            assert not await digester.step(connection, ws)
+            assert not await updater.step(connection, ws)
 
     runner.run(check())
 
@@ -219,9 +219,9 @@ def test_new_contacts_are_counted_again_in_every_round(workspace: Workspace, run
             ws = await workspace_number(connection, workspace.name)
             marked = f"SELECT count(*) FROM {connection.generation}.stale_campaign_day WHERE ws = $1 AND NOT of_touches"
             assert await raw.fetchval(marked, ws) == 1
-            digester = Digester(workspace.partition, running.log.partitions)
+            updater = DigestUpdater(workspace.partition, running.log.partitions)
             for _ in range(100):
-                if not await digester.step(connection, ws, []):
+                if not await updater.step(connection, ws, []):
                     break
             assert await raw.fetchval(marked, ws) == 0
         assert await by_day(workspace, "new_contacts_first_touch") == [0, 0]
@@ -332,17 +332,17 @@ def test_stale_days_are_made_again_while_months_of_key_sets_wait(workspace: Work
         async with running.pool.acquire() as raw:
             connection = Connection(raw, running.generation.name)
             ws = await workspace_number(connection, workspace.name)
-            digester = Digester(workspace.partition, running.log.partitions)
+            updater = DigestUpdater(workspace.partition, running.log.partitions)
             found = []
             for _ in range(100):
-                if (part := await digester.step(connection, ws, [Part.DAYS])) is None:
+                if (part := await updater.step(connection, ws, [Part.DAYS])) is None:
                     break
                 found.append(part)
             stale = [
                 await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.{table} WHERE ws = $1", ws)
                 for table in ("dirty_cell", "stale_campaign_day", "stale_campaign_month", "stale_month")
             ]
-            assert await digester.step(connection, ws) is Part.UNIONS
+            assert await updater.step(connection, ws) is Part.UNIONS
         assert (found[0], found[-1]) == (Part.CELLS, Part.DAYS)
         assert stale[:3] == [0, 0, 0]
         assert stale[3] > 0

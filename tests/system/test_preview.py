@@ -6,13 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.projection.digesting import Digester
+from shared.projection.digest_updater import DigestUpdater
 from shared.projection.projector import workspace_number
 from shared.projection.sql import Connection
 from tests.conftest import Workspace
 from tests.scenarios.worked import event
 
-STEPS_MAX = 100  # of the digester; a few make all digests of these events
+STEPS_MAX = 100  # of the updater; a few make all digests of these events
 TOLD = """
 03-01 00:00 campaign_created  campaign_id=spring name=Spring
 03-01 00:00 campaign_created  campaign_id=autumn
@@ -87,9 +87,9 @@ async def digest(workspace: Workspace) -> None:
     running = workspace.running
     async with running.pool.acquire() as raw:
         connection = Connection(raw, running.generation.name)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         for _ in range(STEPS_MAX):
-            if not await digester.step(connection, await workspace_number(connection, workspace.name)):
+            if not await updater.step(connection, await workspace_number(connection, workspace.name)):
                 return
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from shared.projection.batch import decode
-from shared.projection.digesting import Digester
+from shared.projection.digest_updater import DigestUpdater
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from tests.conftest import new_workspace
@@ -67,10 +67,10 @@ def test_no_statement_of_a_batch_goes_through_a_big_table(database_url_of_module
                 entries = await running.log.read(workspace.partition, projector.offset, 10_000)
                 await projector.project(connection, decode(entries))
                 of_the_batch = len(asked)
-                digester = Digester(workspace.partition, running.log.partitions)
+                updater = DigestUpdater(workspace.partition, running.log.partitions)
                 ws = await workspace_number(connection, workspace.name)
                 for _ in range(STEPS_MAX):
-                    if not await digester.step(connection, ws):
+                    if not await updater.step(connection, ws):
                         break
                 raw._con.remove_query_logger(note)
                 assert of_the_batch > 100

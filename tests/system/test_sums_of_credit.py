@@ -10,7 +10,7 @@ from services.replay.verify import Comparison
 from shared.projection import credit_days
 from shared.projection.credit_days import make_sums
 from shared.projection.days import EVERY_DAY
-from shared.projection.digesting import Digester
+from shared.projection.digest_updater import DigestUpdater
 from shared.projection.pipeline import Context
 from shared.projection.projector import workspace_number
 from shared.projection.site_list_versions import DECIDED_BY
@@ -63,9 +63,9 @@ async def keep(workspace: Workspace) -> Any:
     async with running.pool.acquire() as raw:
         connection = Connection(raw, running.generation.name)
         ws = await workspace_number(connection, workspace.name)
-        digester = Digester(workspace.partition, running.log.partitions)
+        updater = DigestUpdater(workspace.partition, running.log.partitions)
         for _ in range(STEPS_MAX):
-            if not await digester.step(connection, ws):
+            if not await updater.step(connection, ws):
                 break
         g = connection.generation
         assert await raw.fetchval(f"SELECT count(*) FROM {g}.stale_credit_day WHERE ws = $1", ws) == 0

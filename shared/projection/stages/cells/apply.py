@@ -1,7 +1,7 @@
 """Stage *cells*: what a batch adds to the digest of each key set and day, and which digests it makes wrong.
 
 What is added is appended to `added_cell`. A cell of which a touch was changed or taken away is marked (`dirty_cell`): it is read
-from the touches until `shared.projection.digesting` has digested it again. Cells know no campaign: the catalog changes none.
+from the touches until `shared.projection.digest_updater` has digested it again. Cells know no campaign: the catalog changes none.
 Days of campaigns are made of cells in the background; where the catalog changes a campaign's windows, the campaign's days count for nothing.
 """
 

@@ -11,13 +11,13 @@ import structlog
 
 from services.projector import metrics
 from shared.database import error_text
-from shared.projection.digesting import Digester, Part
+from shared.projection.digest_updater import DigestUpdater, Part
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds, so that what several batches add to one cell is added to it in one step
 PAUSES, PAUSE_MAX_S = 10, 30.0
-"""The steps of days and of unions (`shared.projection.digesting.Part`) may take long, and until they are done, reads use the rows from which they
+"""The steps of days and of unions (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they
 make theirs. After a round whose steps of a part took n seconds, the next steps of this part run 10 n seconds later, but at most half a minute later."""
 # While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
@@ -27,8 +27,8 @@ logger = structlog.stdlib.get_logger("touchline.projector")
 
 
 @dataclass
-class Digesting:
-    """Runs the steps of a `Digester` after batches of the partition, until it is cancelled. Raises an error of `PASSING`.
+class DigestUpdates:
+    """Runs the steps of a `DigestUpdater` after batches of the partition, until it is cancelled. Raises an error of `PASSING`.
 
     The worker holds `turn` during each live batch, and sets `projected` after it. While `is_behind` returns True (events have waited
     too long), steps are postponed, for at most `BEHIND_MAX_S`. This also saves work: what several batches add to a cell is then added in one step.
@@ -36,7 +36,7 @@ class Digesting:
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     generation: str
-    digester: Digester
+    updater: DigestUpdater
     turn: asyncio.Lock
     projected: asyncio.Event
     is_behind: Callable[[], bool]
@@ -56,11 +56,11 @@ class Digesting:
                 raise
             except Exception as error:
                 logger.exception(
-                    "digesting failed; it will be tried again",
-                    partition=self.digester.partition,
+                    "updating digests failed; it will be tried again",
+                    partition=self.updater.partition,
                     error=error_text(error),
                 )
-                metrics.RETRIES.labels("digesting").inc()
+                metrics.RETRIES.labels("digest_updates").inc()
                 await asyncio.sleep(AGAIN_S)
                 continue
             if took_s is not None:
@@ -88,7 +88,7 @@ class Digesting:
         """Run steps of these parts until there is nothing to do; how many seconds those of each part took. None if the remaining ones are postponed."""
         took_s = dict.fromkeys(Part, 0.0)
         async with Connection.of(self.pool, self.generation) as connection:
-            workspaces = await self.digester.workspaces(connection)
+            workspaces = await self.updater.workspaces(connection)
         for ws in workspaces:
             while True:
                 if self._postpones():
@@ -102,4 +102,4 @@ class Digesting:
 
     async def _step(self, ws: int, parts: Collection[Part]) -> Part | None:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.digester.step(connection, ws, parts)
+            return await self.updater.step(connection, ws, parts)

@@ -84,7 +84,7 @@ class Part(Enum):
 
 
 @dataclass
-class Digester:
+class DigestUpdater:
     """Runs the steps for the workspaces of a partition. `partitions` is the number of partitions of the log."""
 
     partition: int
