@@ -29,16 +29,16 @@ const MEASURE = 7; // TCF's purpose 7: measure advertising
 /** Whether the browser says that the visitor does not want to be followed. No consent of the page overrides it. */
 export const signalled = (): boolean => navigator.globalPrivacyControl === true || navigator.doNotTrack == "1";
 
-/** Call `tell` with what a consent manager of the page says, now and later. A default of "denied" means: wait. */
-function listen(tell: (consent: Consent) => void): void {
+/** Call `notify` with each answer of a consent manager of the page, now and later. A default of "denied" means: wait. */
+function listen(notify: (consent: Consent) => void): void {
   let layer: unknown[] | undefined;
   let tcf = false;
   const read = safe((entry: unknown): void => {
-    const [command, action, said] = Array.from((entry as ArrayLike<unknown>) || []) as [string, string, Record<string, string>];
-    if (command != "consent" || !said) return;
-    const storage = said.analytics_storage;
-    if (storage == "granted") tell(GIVEN);
-    else if (storage) tell(action == "update" ? REFUSED : WAITING);
+    const [command, action, settings] = Array.from((entry as ArrayLike<unknown>) || []) as [string, string, Record<string, string>];
+    if (command != "consent" || !settings) return;
+    const storage = settings.analytics_storage;
+    if (storage == "granted") notify(GIVEN);
+    else if (storage) notify(action == "update" ? REFUSED : WAITING);
   });
   const google = (): void => {
     if (layer || !Array.isArray(window.dataLayer)) return;
@@ -54,13 +54,13 @@ function listen(tell: (consent: Consent) => void): void {
   const iab = (): void => {
     if (tcf || !window.__tcfapi) return;
     tcf = true;
-    tell(WAITING);
+    notify(WAITING);
     window.__tcfapi("addEventListener", 2, safe((data, success) => {
       const given = (data && data.purpose && data.purpose.consents) || {};
       if (!success) return;
-      if (data.gdprApplies === false) tell(GIVEN);
+      if (data.gdprApplies === false) notify(GIVEN);
       else if (data.eventStatus == "tcloaded" || data.eventStatus == "useractioncomplete")
-        tell(given[STORAGE] && given[MEASURE] ? GIVEN : REFUSED);
+        notify(given[STORAGE] && given[MEASURE] ? GIVEN : REFUSED);
     }));
   };
   const attach = (): void => {
@@ -71,14 +71,14 @@ function listen(tell: (consent: Consent) => void): void {
   addEventListener("load", attach); // a consent manager may be loaded after the tracker
 }
 
-/** The consent at the start; `change` is called whenever a consent manager says another. `known`: the visitor's cookie is there. */
+/** The consent at the start; `change` is called with each later answer of a consent manager. `known`: the visitor's cookie is there. */
 export function consentAtStart(known: boolean, change: (consent: Consent) => void): Consent {
   if (signalled()) return REFUSED;
   let consent: Consent = option("consent") == "wait" && !known ? WAITING : GIVEN;
   let started = false;
-  listen(said => {
-    if (started) change(said);
-    else consent = said;
+  listen(answer => {
+    if (started) change(answer);
+    else consent = answer;
   });
   started = true;
   return consent;

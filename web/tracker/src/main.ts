@@ -39,8 +39,8 @@ const on = (target: EventTarget, name: string, work: (event: Event) => void, cap
 
 function track(type: string, fields?: Record<string, unknown>): void {
   if (!type) return;
-  const told = { id: random(), type, occurred_at: new Date().toISOString(), ...fields };
-  const event: TouchlineEvent = JSON.parse(JSON.stringify(told)); // what is no JSON is lost alone, and the page may change its own object
+  const given = { id: random(), type, occurred_at: new Date().toISOString(), ...fields };
+  const event: TouchlineEvent = JSON.parse(JSON.stringify(given)); // what is no JSON is lost alone, and the page may change its own object
   if (consent == WAITING) held = held.concat(event).slice(-HELD_MAX);
   else pass(event);
 }
@@ -73,13 +73,13 @@ function know(): void {
   }
 }
 
-function decide(said: Consent): void {
-  if (signalled()) said = REFUSED;
-  if (said == consent) return;
+function decide(answer: Consent): void {
+  if (signalled()) answer = REFUSED;
+  if (answer == consent) return;
   const before = consent;
-  consent = said;
-  if (said == WAITING) return; // a consent manager asks again: what is known stays until it has an answer
-  if (said == GIVEN) {
+  consent = answer;
+  if (answer == WAITING) return; // a consent manager asks again: what is known stays until it has an answer
+  if (answer == GIVEN) {
     const earlier = !readCookie() && before == WAITING && landedBefore();
     know();
     if (earlier) pass({ id: random(), type: VISIT, occurred_at: new Date(performance.timeOrigin - 1).toISOString(), url: earlier });
@@ -118,10 +118,10 @@ function watch(): void {
     { threshold: 0.5 },
   );
   const scan = safe(() =>
-    document.querySelectorAll("[data-tl-cta]").forEach(found => {
-      if (seen.has(found)) return;
-      seen.add(found);
-      observer.observe(found);
+    document.querySelectorAll("[data-tl-cta]").forEach(element => {
+      if (seen.has(element)) return;
+      seen.add(element);
+      observer.observe(element);
     }),
   );
   scan();
@@ -133,8 +133,8 @@ function listen(): void {
   for (const name of ["click", "auxclick"])
     on(document, name, event => {
       const target = event.target as Element;
-      const call = target.closest("[data-tl-cta]");
-      if (call && (event as MouseEvent).button != MENU) cta("cta_clicked", call);
+      const button = target.closest("[data-tl-cta]");
+      if (button && (event as MouseEvent).button != MENU) cta("cta_clicked", button);
       if (visitor && consent == GIVEN) decorate(target, visitor);
     }, true);
   for (const name of ["pushState", "replaceState"] as const) {

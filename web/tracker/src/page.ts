@@ -17,7 +17,7 @@ export const option = (name: string): string | null => element && element.getAtt
 export const host =
   (option("host") || "").replace(/\/+$/, "") || (/^https?:\/\/[^/]+/.exec((element && element.src) || "") || [location.origin])[0];
 
-/** Whether the page's address tells which campaign or click brought the visit. */
+/** Whether an address names the campaign or click that brought the visit. */
 export const tagged = (url: string): boolean => TAGGED.test(url);
 
 export const random = (): string =>
@@ -29,11 +29,11 @@ export const readCookie = (): string | undefined => attempt(() => (/(?:^|; )tl_v
 export function writeCookie(id?: string): void {
   const labels = location.hostname.split(".");
   for (let first = labels.length - 2; first >= -1; first--) {
-    const told =
+    const text =
       `${COOKIE}=${id || ""};path=/;max-age=${id ? COOKIE_S : 0};SameSite=Lax` +
       (first < 0 ? "" : ";domain=" + labels.slice(first).join(".")) +
       (location.protocol == "https:" ? ";Secure" : "");
-    attempt(() => (document.cookie = told)); // a page in a sandbox has no cookies
+    attempt(() => (document.cookie = text)); // a page in a sandbox has no cookies
     if (id && readCookie() == id) return;
   }
 }
@@ -51,12 +51,12 @@ const undecorated = (url: string): string =>
 
 /** The visitor's id in the page's address, if a page of another of our domains put it there just now. It is removed from the address. */
 export function linkedVisitor(): string | undefined {
-  const found = /[?&]tl_visitor=([\w-]{8,128})\.([0-9a-z]{1,12})/.exec(location.search);
-  if (!found) return undefined;
+  const match = /[?&]tl_visitor=([\w-]{8,128})\.([0-9a-z]{1,12})/.exec(location.search);
+  if (!match) return undefined;
   attempt(() => history.replaceState(history.state, "", undecorated(location.href)));
-  const age = Date.now() - parseInt(found[2], 36);
+  const age = Date.now() - parseInt(match[2], 36);
   const from = referrer();
-  return from && ours(new URL(from).hostname) && Math.abs(age) < LINK_MS ? found[1] : undefined;
+  return from && ours(new URL(from).hostname) && Math.abs(age) < LINK_MS ? match[1] : undefined;
 }
 
 /** While a click on a link to another of our domains is handled, the link has the visitor's id; no query or fragment is changed. */
@@ -73,23 +73,23 @@ const shortened = (url: string): string => undecorated(url).slice(0, URL_CHARACT
 
 export const address = (): string => shortened(location.href);
 
-/** The address with which the page was opened, if a router has removed what tells its campaign or click; else the present one. */
+/** The address with which the page was opened, if a router has removed the campaign or click from it; else the present one. */
 export function landing(): string {
   const [opened] = performance.getEntriesByType("navigation");
   return opened && tagged(opened.name) && !tagged(location.href) ? shortened(opened.name) : address();
 }
 
-/** The earlier page of this site that led here, if its address tells a campaign or click; else undefined. */
+/** The earlier page of this site that led here, if its address names a campaign or click; else undefined. */
 export const landedBefore = (): string | undefined =>
   referrer().startsWith(location.origin + "/") && tagged(referrer()) ? undecorated(referrer()) : undefined;
 
 /** A property of the document, cut; empty if an element of the page has taken its name (`<form name="title">`). */
-const told = (name: "title" | "referrer", characters: number): string => {
+const textOf = (name: "title" | "referrer", characters: number): string => {
   const value: unknown = document[name];
   return typeof value == "string" ? value.slice(0, characters) : "";
 };
 
-export const referrer = (): string => told("referrer", URL_CHARACTERS_MAX);
+export const referrer = (): string => textOf("referrer", URL_CHARACTERS_MAX);
 
 /** The referrer; empty if it is another of our domains: who comes from there was on our pages already. */
 export function broughtBy(): string {
@@ -98,4 +98,4 @@ export function broughtBy(): string {
   return name && ours(name) && !below(name, domains.filter(domain => below(location.hostname, [domain]))) ? "" : from;
 }
 
-export const title = (): string => told("title", TITLE_CHARACTERS_MAX);
+export const title = (): string => textOf("title", TITLE_CHARACTERS_MAX);

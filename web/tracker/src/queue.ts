@@ -20,7 +20,7 @@ const LOST = 503; // no answer came: as if the service were away
 
 const key = option("key");
 let memory: TouchlineEvent[] = [];
-let may = false; // the visitor may be known
+let mayKnow = false; // the visitor may be known
 let stored = false; // and the browser has a storage
 let sending: string[] = []; // the ids of the events that are on their way
 let tries = 0;
@@ -29,11 +29,11 @@ let cookie = false;
 
 /** Whether events may be kept in the browser. Without it, what was kept is deleted. */
 export function mayStore(allowed: boolean): void {
-  if (allowed && may) return;
-  const open = memory;
+  if (allowed && mayKnow) return;
+  const waiting = memory;
   memory = [];
-  may = stored = allowed;
-  if (allowed) save(load().concat(open));
+  mayKnow = stored = allowed;
+  if (allowed) save(load().concat(waiting));
   else attempt(() => localStorage.removeItem(KEPT)); // a page without storage has nothing to delete
 }
 
@@ -73,11 +73,11 @@ export function flush(): void {
   const events = load().slice(0, AT_ONCE);
   if (sending.length || timer || !events.length) return;
   sending = ids(events);
-  const asked = cookie;
-  const told = body(events);
+  const askedForCookie = cookie;
+  const text = body(events);
   const done = safe((again: boolean, waitS: number) => {
     sending = [];
-    if (asked && !may) writeCookie(); // the consent was taken back before this answer brought the cookie
+    if (askedForCookie && !mayKnow) writeCookie(); // the consent was taken back before this answer brought the cookie
     if (again) pause(waitS);
     else {
       tries = 0;
@@ -91,9 +91,9 @@ export function flush(): void {
     answered(
       fetch(target(), {
         method: "POST",
-        body: told, // a text, so that the browser asks no preflight request
-        keepalive: told.length < ALIVE_MAX,
-        credentials: may ? "include" : "omit",
+        body: text, // a string, so that the browser asks no preflight request
+        keepalive: text.length < ALIVE_MAX,
+        credentials: mayKnow ? "include" : "omit",
       }),
     ),
   )
