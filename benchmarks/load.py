@@ -69,9 +69,9 @@ class Server:
         command = [sys.executable, "-m", "touchline", "up", "--data", str(data), "--port", "0", "--json", *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        keys = said["keys"] or json.loads((data / "keys.json").read_text())["keys"]
-        return cls(process, said["url"], keys)
+        started = json.loads(process.stdout.readline())
+        keys = started["keys"] or json.loads((data / "keys.json").read_text())["keys"]
+        return cls(process, started["url"], keys)
 
     def __enter__(self) -> Self:
         return self

@@ -48,9 +48,9 @@ async def ingest(folder: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.servers", mode]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
+        started = json.loads(process.stdout.readline())
         began = now()
-        accepted, _ = await post(said["url"], said["keys"]["server"], read_bodies(path))
+        accepted, _ = await post(started["url"], started["keys"]["server"], read_bodies(path))
         rates[mode] = max(rates.get(mode, 0), accepted / (now() - began))
         process.terminate()
         process.wait()

@@ -181,8 +181,8 @@ async def _questions(client: httpx.AsyncClient, store: Store) -> dict[str, str]:
         store.numbers[name] = item["metrics"]
     out = {}
     for size, campaign in store.campaigns.items():
-        for said, span in RANGES.items():
-            out[f"overview, {size}, {said}"] = f"/v1/campaigns/{campaign}/overview{_query(span)}"
+        for range_name, span in RANGES.items():
+            out[f"overview, {size}, {range_name}"] = f"/v1/campaigns/{campaign}/overview{_query(span)}"
     largest = f"/v1/campaigns/{store.campaigns['largest']}"
     out |= {
         "list of 50, all time": "/v1/campaigns?limit=50", "list of 50, 30 days": f"/v1/campaigns{_query(MONTH)}&limit=50",
@@ -299,12 +299,12 @@ async def _statements(store: Store) -> None:
         )
         for size, campaign in store.campaigns.items():
             key = campaign_key(campaign)
-            for said, span in RANGES.items():
+            for range_name, span in RANGES.items():
                 begin, end = (BEGINNING_US, END_US) if span is None else tuple(map(to_micros, span))
                 raw = await _repeated(pool, FEW_CAMPAIGNS, generation, ws, [key], begin, end)
                 by_hand, row = await _hand(pool, generation, ws, key, begin, end)
-                _print("raw", {f"touches, {size}, {said}": raw})
-                _print("by hand", {f"touches, {size}, {said}": by_hand})
+                _print("raw", {f"touches, {size}, {range_name}": raw})
+                _print("by hand", {f"touches, {size}, {range_name}": by_hand})
                 if span is None:
                     wrong = {
                         n: (row[n], store.numbers[size][n])
@@ -335,7 +335,7 @@ async def _hand(
 
 def _duckdb(store: Store, file: Path, folder: Path) -> None:
     """The same questions to DuckDB, over the same touches as Parquet; its numbers of all time are the read API's."""
-    asked = [(size, said, span) for size in store.campaigns for said, span in RANGES.items()]
+    asked = [(size, range_name, span) for size in store.campaigns for range_name, span in RANGES.items()]
     questions = folder / "questions.json"
     spans = [
         (store.campaigns[size], *(one.astimezone(dt.UTC).replace(tzinfo=None).isoformat() for one in span or ALL_TIME))
@@ -346,8 +346,8 @@ def _duckdb(store: Store, file: Path, folder: Path) -> None:
         [sys.executable, "-m", "benchmarks.duck_reads", str(file), str(questions)], check=True, capture_output=True
     )
     found = json.loads(done.stdout)
-    for (size, said, span), answer in zip(asked, found["answers"], strict=True):
-        _print("DuckDB", {f"touches, {size}, {said}": answer["took_s"]})
+    for (size, range_name, span), answer in zip(asked, found["answers"], strict=True):
+        _print("DuckDB", {f"touches, {size}, {range_name}": answer["took_s"]})
         if span is None:
             expected = store.numbers[size]
             wrong = {

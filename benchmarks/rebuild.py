@@ -31,9 +31,9 @@ async def rebuild(folder: Path) -> None:
     data, file = folder / "data", folder / "events.ndjson"
     count = _write_ndjson(file, GROWTH_EVENTS)
     with Server.start(data) as server:
-        said, items, built_s = await _rebuilt(server, data, file, count)
+        report, items, built_s = await _rebuilt(server, data, file, count)
         connection = await asyncpg.connect(database_of(data))
-        copied_s = await copy_again(connection, folder, said["generation"])
+        copied_s = await copy_again(connection, folder, report["generation"])
         await connection.close()
     print(f"  COPY alone      {count / copied_s:9,.0f} events/s; rebuilt is {copied_s / built_s:.0%} of it", flush=True)
     _beside_duckdb(file, count, items)
@@ -50,14 +50,14 @@ async def _rebuilt(server: Server, data: Path, file: Path, count: int) -> tuple[
         print(f"  backfilled and projected live: {count / (now() - began):9,.0f} events/s", flush=True)
         await _until_tidy(data)
         command = [sys.executable, "-m", "touchline", "replay", "rebuild", "--data", str(data), "--json"]
-        stages, said, peak_mb = _watched(command)
-        assert said["compared"]["equal"], "the rebuilt generation differs"
+        stages, report, peak_mb = _watched(command)
+        assert report["compared"]["equal"], "the rebuilt generation differs"
         built_s = stages["project"]
         print(f"  rebuilt         {count / built_s:9,.0f} events/s, {peak_mb:.0f} MB at most in all its processes")
         for stage, took_s in stages.items():
             print(f"    {took_s:7.1f} s  {stage}")
         items = (await client.get("/v1/campaigns", params={"limit": 1000})).json()["items"]
-    return said, items, built_s
+    return report, items, built_s
 
 
 async def _until_tidy(data: Path) -> None:
@@ -124,7 +124,7 @@ def _watched(command: list[str]) -> tuple[dict[str, float], dict[str, Any], floa
 
     watching = threading.Thread(target=watch)
     watching.start()
-    said, logged = process.communicate()
+    output, logged = process.communicate()
     watching.join()
     assert process.returncode == 0, logged
     stages: dict[str, float] = {}
@@ -132,7 +132,7 @@ def _watched(command: list[str]) -> tuple[dict[str, float], dict[str, Any], floa
         record = json.loads(line)
         if "stage" in record:
             stages[record["stage"]] = stages.get(record["stage"], 0) + record["took_s"]
-    return stages, json.loads(said), peak
+    return stages, json.loads(output), peak
 
 
 async def beside_live_traffic(folder: Path) -> None:
@@ -160,10 +160,10 @@ async def _beside(server: Server, data: Path) -> None:
             process.kill()
             await process.wait()
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        said, _ = await process.communicate()
+        report, _ = await process.communicate()
         assert process.returncode == 0
         over.set()
-        found: dict[str, Any] = json.loads(said)
+        found: dict[str, Any] = json.loads(report)
         return found
 
     task = asyncio.create_task(rebuilding())
@@ -172,9 +172,9 @@ async def _beside(server: Server, data: Path) -> None:
         while not over.is_set():
             during += await waits_s(server.url, server.url, key, all_bodies, LIVE_EVENTS_PER_S, 5)
             assert (await client.get("/v1/campaigns", params={"limit": 1})).status_code == 200
-        said = await task
-        assert said["compared"]["equal"]
-        assert (await client.get("/v1/status")).json()["generation"] == said["generation"]
+        report = await task
+        assert report["compared"]["equal"]
+        assert (await client.get("/v1/status")).json()["generation"] == report["generation"]
     print(f"  meanwhile       readable after {spread(during)}; {KILLS} of {KILLS + 1} rebuilds were killed", flush=True)
     command[4] = "verify"
     verified = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

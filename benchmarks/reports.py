@@ -182,16 +182,18 @@ async def reports(folder: Path) -> None:
 
 async def _ask(client: httpx.AsyncClient, data: Path) -> None:
     questions = {
-        f"by {by}, {said}, {len(models.split('&'))} of 9 models": f"/v1/reports/attribution?group_by={by}&{models}{span}"
-        for by in BARE for said, span in RANGES.items() for models in ("model=linear", EVERY)
+        f"by {by}, {range_name}, {len(models.split('&'))} of 9 models": f"/v1/reports/attribution?group_by={by}&{models}{span}"
+        for by in BARE for range_name, span in RANGES.items() for models in ("model=linear", EVERY)
     }  # fmt: skip
-    for said, span in RANGES.items():
-        questions[f"by owner, {said}, 1 of 9 models"] = f"/v1/reports/attribution?group_by=owner&model=linear{span}"
-        questions[f"by campaign, {said}, a defined model"] = f"/v1/reports/attribution?model={DEFINED}{span}"
-        questions[f"paths, {said}"] = f"/v1/reports/paths?{span.removeprefix('&')}"
+    for range_name, span in RANGES.items():
+        questions[f"by owner, {range_name}, 1 of 9 models"] = (
+            f"/v1/reports/attribution?group_by=owner&model=linear{span}"
+        )
+        questions[f"by campaign, {range_name}, a defined model"] = f"/v1/reports/attribution?model={DEFINED}{span}"
+        questions[f"paths, {range_name}"] = f"/v1/reports/paths?{span.removeprefix('&')}"
         for by in BARE:
             data_driven = "&".join(f"model={model}" for model in DATA_DRIVEN)
-            questions[f"by {by}, {said}, {' and '.join(DATA_DRIVEN)}"] = (
+            questions[f"by {by}, {range_name}, {' and '.join(DATA_DRIVEN)}"] = (
                 f"/v1/reports/attribution?group_by={by}&{data_driven}{span}"
             )
     took_s: dict[str, list[float]] = {name: [] for name in questions}
@@ -220,7 +222,7 @@ async def _bare(data: Path) -> None:
         "SELECT (SELECT name FROM touchline.live_generation LIMIT 1), number FROM touchline.workspace WHERE workspace_id = 'default'"
     )
     for by, group in BARE.items():
-        for said, (begin, end) in INSTANTS.items():
+        for range_name, (begin, end) in INSTANTS.items():
             for models in (["linear"], list(MODELS)):
                 sums = ", ".join(f"sum(t.shares_minor[{MODEL_PLACES[model]}])" for model in models)
                 statement = BARE_SUM.format(g=generation, group=group, sums=sums)
@@ -233,5 +235,7 @@ async def _bare(data: Path) -> None:
                     began = now()
                     await connection.fetch(statement, ws, *span)
                     took_s.append(now() - began)
-                print(f"    bare, {f'by {by}, {said}, {len(models)} of 9 models':38} {spread(took_s)}", flush=True)
+                print(
+                    f"    bare, {f'by {by}, {range_name}, {len(models)} of 9 models':38} {spread(took_s)}", flush=True
+                )
     await connection.close()

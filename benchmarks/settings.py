@@ -72,8 +72,8 @@ def _started(mode: str) -> Server:
     command = [sys.executable, "-m", "benchmarks.servers", mode]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
-    said = json.loads(process.stdout.readline())
-    return Server(process, said["url"], said["keys"])
+    started = json.loads(process.stdout.readline())
+    return Server(process, started["url"], started["keys"])
 
 
 async def settings(_: Path) -> None:

@@ -67,14 +67,14 @@ def _measured(folder: Path, mode: str, run: str) -> dict[str, tuple[float, float
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
+        started = json.loads(process.stdout.readline())
         server = psutil.Process(process.pid)
         out = {}
         for what, script in SCRIPTS.items():
             path = folder / "requests.lua"
-            path.write_text(ADDRESS + script % {"key": said["keys"]["collect"], "run": run, "agent": AGENT})
+            path.write_text(ADDRESS + script % {"key": started["keys"]["collect"], "run": run, "agent": AGENT})
             began_s = sum(server.cpu_times()[:2])
-            requests, per_s = _wrk(path, said["url"])
+            requests, per_s = _wrk(path, started["url"])
             out[what] = (per_s, (sum(server.cpu_times()[:2]) - began_s) / requests * 1e6)
         return out
     finally:
@@ -85,11 +85,11 @@ def _measured(folder: Path, mode: str, run: str) -> dict[str, tuple[float, float
 def _wrk(script: Path, url: str) -> tuple[int, float]:
     """How many requests were answered, and how many a second. Raises `AssertionError` if an answer was not 2xx."""
     command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 60).stdout
-    assert "Non-2xx" not in said, said
-    assert "Socket errors" not in said, said
-    requests = re.search(r"(\d+) requests in", said)
-    per_s = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert requests is not None, said
-    assert per_s is not None, said
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS + 60).stdout
+    assert "Non-2xx" not in output, output
+    assert "Socket errors" not in output, output
+    requests = re.search(r"(\d+) requests in", output)
+    per_s = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert requests is not None, output
+    assert per_s is not None, output
     return int(requests[1]), float(per_s[1])

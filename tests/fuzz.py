@@ -179,13 +179,13 @@ class Lane:
             body = body[: rng.randrange(1, len(body))]
         response = await self.client.post("/v1/events", content=body, headers=headers)
         answer = response.json() if response.content else {}
-        said = f"{response.status_code} {response.text[:500]} for {headers} {body!r}"
+        answered = f"{response.status_code} {response.text[:500]} for {headers} {body!r}"
         if response.status_code >= 500:
-            raise Wrong(said)
+            raise Wrong(answered)
         if "accepted" in answer:
             taken = answer["accepted"] + len(answer["rejected"])
             if pack == "broken" or events not in (None, taken):
-                raise Wrong(f"{events} were sent, but {said}")
+                raise Wrong(f"{events} were sent, but {answered}")
             result.sent += taken
             result.accepted += answer["accepted"]
             result.rejected += len(answer["rejected"])
@@ -193,9 +193,9 @@ class Lane:
             for _ in range(READS):
                 await ask(self.client, self.keys, self.mutator, result)
         elif form == "lines" and pack != "broken":
-            raise Wrong(f"lines are read one by one, but {said}")
+            raise Wrong(f"lines are read one by one, but {answered}")
         else:
-            await self._refused_whole(answer["code"], len(parts), events, said)
+            await self._refused_whole(answer["code"], len(parts), events, answered)
 
     def _body(self, count: int, bytes_max: int) -> tuple[str, list[bytes], bytes]:
         """A body within the limit of its key, what it is made of, and its form."""
@@ -208,16 +208,16 @@ class Lane:
             return form, parts, b"[" + b",".join(parts) + b"]"
         return form, parts, b"\n".join(parts)
 
-    async def _refused_whole(self, code: str, parts: int, events: int | None, said: str) -> None:
+    async def _refused_whole(self, code: str, parts: int, events: int | None, answered: str) -> None:
         """A body that could not be told apart is kept as one dead letter; one that tells no event is not."""
         result = self.outcome
         result.whole[code] += 1
         if code == "no_events":
             if events not in (None, 0):
-                raise Wrong(f"{events} were sent, but {said}")
+                raise Wrong(f"{events} were sent, but {answered}")
             return
         if code not in KEPT_WHOLE:
-            raise Wrong(said)
+            raise Wrong(answered)
         self.letters += 1
         result.sent += parts
         await self.check_letters()
@@ -332,9 +332,11 @@ def main(arguments: Any = None) -> int:
     print(f"seed {result.seed}")
     with tempfile.TemporaryDirectory() as folder:
         up = start(Path(folder) / "data")
-        said: deque[str] = deque(maxlen=LINES_SHOWN)
+        error_lines: deque[str] = deque(maxlen=LINES_SHOWN)
         assert up.process.stderr is not None
-        listener = threading.Thread(target=said.extend, args=(up.process.stderr,))  # a full pipe would stop the process
+        listener = threading.Thread(
+            target=error_lines.extend, args=(up.process.stderr,)
+        )  # a full pipe would stop the process
         listener.start()
         code = 0
         try:
@@ -347,7 +349,7 @@ def main(arguments: Any = None) -> int:
             up.process.wait(PATIENCE_S)
             listener.join()
         if code:
-            print("the process said last:", *said, sep="\n", file=sys.stderr)
+            print("the process said last:", *error_lines, sep="\n", file=sys.stderr)
     return code
 
 

@@ -32,9 +32,9 @@ class Up:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code, said = ended(self.process)
+        code, error_text = ended(self.process)
         if code:
-            print(f"touchline up ended with {code}: {said[-3000:]}")
+            print(f"touchline up ended with {code}: {error_text[-3000:]}")
         return code
 
     def kill_group(self) -> None:
@@ -63,27 +63,27 @@ def up_with(events: list[dict[str, Any]], data: Path) -> Iterator[Up]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait for the end of a process: its exit code and what it said on standard error."""
-    _, said = process.communicate(timeout=60)
-    return process.returncode, " ".join((said or "").split())
+    """Wait for the end of a process: its exit code and what it wrote to standard error."""
+    _, error_text = process.communicate(timeout=60)
+    return process.returncode, " ".join((error_text or "").split())
 
 
-def start(data: Path, port: int = 0, said: Path | None = None, *options: str) -> Up:
+def start(data: Path, port: int = 0, errors_to: Path | None = None, *options: str) -> Up:
     """Start it in a process group of its own and wait until it says that it is up.
 
-    `said` is the file of its standard error; None: a pipe, which must not be left unread by what says much.
+    `errors_to` is the file of its standard error; None: a pipe, which must be read if the process writes much.
     """
-    process = launch(data, port, said, *options)
+    process = launch(data, port, errors_to, *options)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise AssertionError(f"touchline up ended with {ended(process)}")
-    said = json.loads(line)
+    ready = json.loads(line)
     keys = json.loads((data / "keys.json").read_text())["keys"]
-    return Up(process, said["url"], keys, said["sealed"])
+    return Up(process, ready["url"], keys, ready["sealed"])
 
 
-def launch(data: Path, port: int = 0, said: Path | None = None, *options: str) -> subprocess.Popen[str]:
+def launch(data: Path, port: int = 0, errors_to: Path | None = None, *options: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-W",
@@ -99,7 +99,7 @@ def launch(data: Path, port: int = 0, said: Path | None = None, *options: str) -
         *options,
     ]
     env = {k: v for k, v in os.environ.items() if k != "TOUCHLINE_DATABASE_URL"}
-    with said.open("a") if said is not None else nullcontext(subprocess.PIPE) as errors:
+    with errors_to.open("a") if errors_to is not None else nullcontext(subprocess.PIPE) as errors:
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True, env=env
         )

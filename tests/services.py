@@ -60,11 +60,11 @@ def restart(embedded: Embedded, mode: str) -> None:
 
 @dataclass
 class Service:
-    """One process. `said` is the file of its standard error; `folder` holds another release than this one."""
+    """One process. `errors` is the file of its standard error; `folder` holds another release than this one."""
 
     role: str
     env: dict[str, str]
-    said: Path
+    errors: Path
     url: str = ""
     port: int = 0
     folder: Path | None = None
@@ -72,10 +72,10 @@ class Service:
 
     def launch(self) -> None:
         """Start it; on the port that it had, if it is started again."""
-        with self.said.open("a") as said:
+        with self.errors.open("a") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "touchline", self.role, "--port", str(self.port), "--json"],
-                stdout=subprocess.PIPE, stderr=said, text=True, env=self.env, cwd=self.folder,
+                stdout=subprocess.PIPE, stderr=file, text=True, env=self.env, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Service:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise AssertionError(f"{self.role} ended with {self.process.wait()}: {self.said.read_text()[-3000:]}")
+            raise AssertionError(f"{self.role} ended with {self.process.wait()}: {self.errors.read_text()[-3000:]}")
         self.url = json.loads(line)["url"]
         self.port = int(self.url.rsplit(":", 1)[1])
 

@@ -83,10 +83,10 @@ class ProjectorProcess:
         """What its `/readyz` says of how far behind the log it is. Raises `httpx.HTTPError` if it does not answer, and `ExpectedError` if it does not
         know its lag.
         """
-        said = (await self._client.get("/readyz")).json()["lag"]
-        if isinstance(said, str):
-            raise ExpectedError(said.removeprefix("unavailable: "))
-        return said
+        lag = (await self._client.get("/readyz")).json()["lag"]
+        if isinstance(lag, str):
+            raise ExpectedError(lag.removeprefix("unavailable: "))
+        return lag
 
     async def metrics(self) -> bytes:
         """The metrics of this process with those of the projector, which are absent while it does not answer."""

@@ -50,8 +50,8 @@ def routes(api: Api) -> APIRouter:
         async with read_request(api, request, heavy=True, depends_on=DependsOn.MORE) as read:
             other = await another_generation(read.snapshot, name)
             found = await campaigns_that_differ(read.snapshot, other, read.model)
-            said = {"generation": name, "same_position": read.snapshot.as_of == other.as_of, "model": read.model}
-            return answer(read, {**said, "campaigns": [_campaign(one) for one in found]})
+            fields = {"generation": name, "same_position": read.snapshot.as_of == other.as_of, "model": read.model}
+            return answer(read, {**fields, "campaigns": [_campaign(one) for one in found]})
 
     @router.get("/verifications", openapi_extra=takes.read(*takes.PAGE))
     async def list_verifications(request: Request) -> Response:

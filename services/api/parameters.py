@@ -53,17 +53,17 @@ LIMIT = Parameter(
 _MODEL: Mapping[str, Any] = {
     "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "default": "linear", "examples": list(MODELS),
 }  # fmt: skip
-_MODELS_SAID = f"{', '.join(MODELS)}, or a model that the workspace has defined"
-MODEL = Parameter("model", f"how revenue is shared out: {_MODELS_SAID}", _MODEL)
+_MODEL_NAMES = f"{', '.join(MODELS)}, or a model that the workspace has defined"
+MODEL = Parameter("model", f"how revenue is shared out: {_MODEL_NAMES}", _MODEL)
 MODELS_ = Parameter(
     "model",
-    f"how it is shared out; several stand side by side: {_MODELS_SAID}; of revenue also {' and '.join(DATA_DRIVEN)}",
+    f"how it is shared out; several stand side by side: {_MODEL_NAMES}; of revenue also {' and '.join(DATA_DRIVEN)}",
     {**_MODEL, "examples": [*MODELS, *DATA_DRIVEN]},
     repeated=True,
 )
 MODELS_OF_DEAL = Parameter(
     "model",
-    f"how revenue is shared out; with several, each touch has `by_model`: {_MODELS_SAID}",
+    f"how revenue is shared out; with several, each touch has `by_model`: {_MODEL_NAMES}",
     _MODEL,
     repeated=True,
 )

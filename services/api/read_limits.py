@@ -55,8 +55,8 @@ class Gate:
                 async with asyncio.timeout(self._read_s):
                     yield raw
             except (TimeoutError, asyncpg.QueryCanceledError) as error:
-                said = f"the read took longer than {self._read_s:g} s; ask for a shorter range or fewer items"
-                raise unavailable(said, TIMEOUT_RETRY_S, "read_timeout") from error
+                detail = f"the read took longer than {self._read_s:g} s; ask for a shorter range or fewer items"
+                raise unavailable(detail, TIMEOUT_RETRY_S, "read_timeout") from error
             finally:
                 await self._pool.release(raw)
         finally:
@@ -68,5 +68,5 @@ class Gate:
             async with asyncio.timeout_at(deadline_s):
                 return await wanted
         except TimeoutError as error:
-            said = f"no connection was free within {self._wait_s:g} s; others read"
-            raise unavailable(said, BUSY_RETRY_S, "busy") from error
+            detail = f"no connection was free within {self._wait_s:g} s; others read"
+            raise unavailable(detail, BUSY_RETRY_S, "busy") from error

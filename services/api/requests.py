@@ -254,7 +254,7 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class Asked:
-    """The request itself, how its answer is to be written, and the answer's tag; None: it is a digest of what will be said."""
+    """The request itself, how its answer is to be written, and the answer's tag; None: it is a digest of the answer."""
 
     request: Request
     form: Form

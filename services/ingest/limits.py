@@ -203,8 +203,8 @@ class Limits:
         wait_s = self.keys.wait_s(_name(access), time.monotonic())
         if wait_s:
             metrics.RATE_LIMITED.labels("key").inc()
-            said = f"this key may send {self.rates.key_events_per_s:,} events a second; wait {wait_s} s"
-            raise limited(said, wait_s)
+            detail = f"this key may send {self.rates.key_events_per_s:,} events a second; wait {wait_s} s"
+            raise limited(detail, wait_s)
 
     def spend(self, access: Access, events: int) -> None:
         """Count events that a key has sent, whatever became of them."""
@@ -241,8 +241,8 @@ class Limits:
                 where, code = KINDS[kind]
                 metrics.BEYOND_BOUND.labels(kind).inc()
                 self._alarm(access, kind, distinct, "met")
-                said = f"this key has sent {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may send no others today"
-                return Refusal(index, outcome.id, code, where, said)
+                message = f"this key has sent {distinct.bound:,} different {kind.replace('_', ' ')} since midnight UTC, and may send no others today"
+                return Refusal(index, outcome.id, code, where, message)
             if distinct.count == distinct.near:
                 self._alarm(access, kind, distinct, "near")
         if not known:
@@ -278,9 +278,9 @@ class Limits:
         )  # fmt: skip
 
 
-def limited(said: str, wait_s: int) -> Problem:
+def limited(detail: str, wait_s: int) -> Problem:
     """429 with `Retry-After`."""
-    return Problem(429, RATE_LIMITED, said, headers={"Retry-After": str(wait_s)})
+    return Problem(429, RATE_LIMITED, detail, headers={"Retry-After": str(wait_s)})
 
 
 def not_limited(scope: Scope) -> None:

@@ -72,13 +72,13 @@ class Tally:
     def refuse(self, source: Path, line: Line, event: bytes | None, refusal: Refusal) -> dict[str, Any]:
         """Count a refusal; returns it as it is written beside the source, with the row of the table that gave the event."""
         self.refused[refusal.code] += 1
-        said = {"line": line.number, "code": refusal.code, "field": refusal.field, "message": refusal.message}
+        refused = {"line": line.number, "code": refusal.code, "field": refusal.field, "message": refusal.message}
         if len(self.first) < LINES_SHOWN:
-            self.first.append({"source": str(source), **said})
+            self.first.append({"source": str(source), **refused})
         whole = line.body.decode(errors="replace")
         if event is line.body:
-            return {**said, "event": whole}
-        return {**said, "event": None if event is None else event.decode(), "row": whole}
+            return {**refused, "event": whole}
+        return {**refused, "event": None if event is None else event.decode(), "row": whole}
 
 
 def event_of(

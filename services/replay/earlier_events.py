@@ -97,9 +97,9 @@ class Memory:
         packed = self._younger.get(key) or self._older.get(key)
         return None if packed is None else EventSummary(*_PACKED.unpack(packed))
 
-    def put(self, key: bytes, said: EventSummary) -> None:
+    def put(self, key: bytes, summary: EventSummary) -> None:
         """Set the event that counts for an id. It is not in the log before `sent` is called."""
-        self._younger[key] = _PACKED.pack(*said)
+        self._younger[key] = _PACKED.pack(*summary)
         self._younger_until = None
         if len(self._younger) + len(self._older) > IDS_MAX:
             crowded = self._older or self._younger
@@ -204,10 +204,10 @@ class EarlierEvents:
         before = await self._seen(live, [each for each in events if self._memory.get(each.key) is None])
         fates: list[Fate] = []
         for each in events:
-            fate, counts = _fate(each.said, self._memory.get(each.key) or before.get(each.key))
+            fate, counts = _fate(each.summary, self._memory.get(each.key) or before.get(each.key))
             fates.append(fate)
             if counts:
-                self._memory.put(each.key, each.said)
+                self._memory.put(each.key, each.summary)
         return fates
 
     async def _seen(self, live: Generation | None, events: Sequence["_Brief"]) -> dict[bytes, EventSummary]:
@@ -224,12 +224,12 @@ class EarlierEvents:
             if row["as_of_us"] is None and row["sent_hash"] != mine[key].sent_hash:
                 unlike[row["log_offset"]] = key  # the content may be equal in other bytes
             else:
-                content = mine[key].said.content if row["as_of_us"] is None else row["sent_hash"]
+                content = mine[key].summary.content if row["as_of_us"] is None else row["sent_hash"]
                 found[key] = EventSummary(recency(row["as_of_us"]), content, row["occurred_at_us"])
         if unlike:
             for entry in await self._log.entries(self._partition, list(unlike)):
                 arrived: Arrived = decode_record(entry.value, entry.offset)
-                found[unlike[entry.offset]] = _brief(arrived).said
+                found[unlike[entry.offset]] = _brief(arrived).summary
         return found
 
     async def _live(self) -> Generation | None:
@@ -261,23 +261,23 @@ class _Brief(NamedTuple):
     """An event's id, as a key, and its summary."""
 
     key: bytes
-    said: EventSummary
+    summary: EventSummary
     sent_hash: int
 
 
 def _brief(arrived: Arrived) -> _Brief:
     content = int.from_bytes(blake2b(canonical(arrived.raw), digest_size=8).digest(), "little", signed=True)
-    said = EventSummary(recency(arrived.as_of_us), content, arrived.occurred_at_us)
-    return _Brief(event_key(arrived.event_id), said, sent_hash(arrived))
+    summary = EventSummary(recency(arrived.as_of_us), content, arrived.occurred_at_us)
+    return _Brief(event_key(arrived.event_id), summary, sent_hash(arrived))
 
 
-def _fate(said: EventSummary, known: EventSummary | None) -> tuple[Fate, bool]:
+def _fate(summary: EventSummary, known: EventSummary | None) -> tuple[Fate, bool]:
     """The outcome of an event, and whether it counts for its id from now on. Of two events that conflict, the first counts."""
     if known is None:
         return "new", True
-    newer = said.recency > known.recency
-    if said[1:] == known[1:]:
+    newer = summary.recency > known.recency
+    if summary[1:] == known[1:]:
         return "duplicates", newer
     if newer:
         return "updated", True
-    return "superseded" if said.recency < known.recency else "conflicts", False
+    return "superseded" if summary.recency < known.recency else "conflicts", False

@@ -78,7 +78,7 @@ class Sample(Selection):
     """The same keys by the workspace's number, and those that concern every person."""
 
     @property
-    def said(self) -> dict[str, int]:
+    def description(self) -> dict[str, int]:
         """The description of the sample, for reports."""
         return {"of": self.of, "place": self.place, "persons_and_deals": sum(map(len, self.keys.values()))}
 

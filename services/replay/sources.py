@@ -368,13 +368,13 @@ class _Csv:
                 raise Unreadable(
                     f"line {began}: a cell of more than {CELL_CHARACTERS_MAX:,} characters; is a quotation mark closed?"
                 ) from error
-            said = (
+            message = (
                 "a quotation mark is opened and never closed"
                 if "end of data" in str(error)
                 else f"quotation marks: {error}"
             )
             where = f"; the row begins on line {began}" if began < self._lines else ""
-            return self._lines, None, f"{said}{where}"
+            return self._lines, None, f"{message}{where}"
         except UnicodeDecodeError as error:
             raise Unreadable(
                 f"line {self._lines + _line_in(error)}: {_undecodable(error)}; a table is UTF-8 or UTF-16: save it as such "

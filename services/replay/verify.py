@@ -14,7 +14,7 @@ from shared.events.instants import BEGINNING_US, DAY_US, END_US
 from shared.projection.checksums import EVERYTHING, Checksum, Part, checksums, workspaces_being_rebuilt
 from shared.projection.generations import Generation, check_log, live_generation
 from shared.projection.sql import Connection
-from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
+from shared.reading.cells_compared import DigestDifference, digest_differences, digest_differences_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise_on_some_days
 from shared.reading.snapshot import snapshot_within
 from shared.reading.time_range import TimeRange
@@ -48,7 +48,7 @@ class Comparison:
     offsets: dict[int, int]
     tables: dict[str, tuple[Checksum, Checksum]] = field(default_factory=dict)
     rows: list[Difference] = field(default_factory=list)
-    cells: list[SaidOtherwise] = field(default_factory=list)
+    cells: list[DigestDifference] = field(default_factory=list)
     """Where digests say something else than touches, of a few campaigns and assets that are drawn from each workspace."""
     sums: list[EarnedOtherwise] = field(default_factory=list)
     """Where sums of credit say something else than the credited touches, on a few days that are drawn from each workspace."""
@@ -73,11 +73,11 @@ class Comparison:
         differences = [
             *(difference.in_words() for difference in self.rows),
             *(f"{table}: rows differ" for table in self.differing if table not in listed),
-            *(_digests_in_words(said) for said in self.cells),
-            *dict.fromkeys(_sums_in_words(said) for said in self.sums),
+            *(_digests_in_words(different) for different in self.cells),
+            *dict.fromkeys(_sums_in_words(different) for different in self.sums),
         ]
         return Found(
-            self.offsets, None if self.sample is None else self.sample.said, len(self.tables),
+            self.offsets, None if self.sample is None else self.sample.description, len(self.tables),
             sum(live.rows for live, _ in self.tables.values()), differences, sorted(self.left_out.values()),
         )  # fmt: skip
 
@@ -136,43 +136,45 @@ async def compared(
             one, other = Side(seen, live.name, part, left_out), Side(connection, rebuilt, part, left_out)
             for table in comparison.differing:
                 comparison.rows += await differing_rows(one, other, table, resources.log)
-        comparison.cells = await _cells_said_otherwise(seen, live, left_out)
-        comparison.sums = await _sums_said_otherwise(seen, live, left_out)
+        comparison.cells = await _digest_differences(seen, live, left_out)
+        comparison.sums = await _credit_differences(seen, live, left_out)
     return comparison
 
 
-def _digests_in_words(said: SaidOtherwise) -> str:
-    return f"{said.subject}: its digests say something else than its touches, {_range_in_words(said)}"
+def _digests_in_words(difference: DigestDifference) -> str:
+    return f"{difference.subject}: its digests say something else than its touches, {_range_in_words(difference)}"
 
 
-def _range_in_words(said: SaidOtherwise | EarnedOtherwise) -> str:
-    span = TimeRange(said.from_us, said.to_us).as_json()
+def _range_in_words(difference: DigestDifference | EarnedOtherwise) -> str:
+    span = TimeRange(difference.from_us, difference.to_us).as_json()
     return f"from {span['from'] or 'the beginning'} to {span['to'] or 'the end'}"
 
 
-async def _cells_said_otherwise(
+async def _digest_differences(
     seen: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", live: Generation, left_out: Sequence[int]
-) -> list[SaidOtherwise]:
+) -> list[DigestDifference]:
     """What digests say otherwise than touches, of a few campaigns and assets of each workspace, before, between and after two random instants."""
     now_us = time.time_ns() // 1000
     inner = sorted(now_us - random.randrange(DAYS_MAX * DAY_US) for _ in range(2))
-    out: list[SaidOtherwise] = []
+    out: list[DigestDifference] = []
     for row in await seen.fetch(SUBJECTS.replace("{schema}", live.name), SUBJECTS_MAX, list(left_out)):
         snapshot = await snapshot_within(seen, row["workspace_id"], live)
         campaigns = {campaign_key(id_): id_ for id_ in row["campaigns"]}
         assets = {asset_key(id_): id_ for id_ in row["assets"]}
         edges_us = [BEGINNING_US, *inner, END_US]
-        out += await said_otherwise(snapshot, campaigns, edges_us)
-        out += await said_otherwise_of_assets(snapshot, assets, edges_us)
+        out += await digest_differences(snapshot, campaigns, edges_us)
+        out += await digest_differences_of_assets(snapshot, assets, edges_us)
     return out
 
 
-def _sums_in_words(said: EarnedOtherwise) -> str:
-    where = _range_in_words(said)
-    return f"workspace {said.workspace_id}: its sums of credit say something else than its credited touches, {where}"
+def _sums_in_words(difference: EarnedOtherwise) -> str:
+    where = _range_in_words(difference)
+    return (
+        f"workspace {difference.workspace_id}: its sums of credit say something else than its credited touches, {where}"
+    )
 
 
-async def _sums_said_otherwise(
+async def _credit_differences(
     seen: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", live: Generation, left_out: Sequence[int]
 ) -> list[EarnedOtherwise]:
     """What sums of credit say otherwise than the credited touches, on a few days of each workspace that are drawn."""

@@ -123,8 +123,8 @@ class Extended:
 
 def id_of(record: Record) -> str:
     """The id of an event that is to be added."""
-    said: str = record.id or orjson.loads(bytes(record.event))["id"]
-    return said
+    event_id: str = record.id or orjson.loads(bytes(record.event))["id"]
+    return event_id
 
 
 def settings_event(settings: dict[str, Any], now_us: int) -> Record:

@@ -20,11 +20,11 @@ _PORTS = {"http": 80, "https": 443}
 
 def read_origin(text: str) -> str:
     """An origin as browsers write it: in lower case, the host in ASCII, no default port. Raises `ValueError` if it is none."""
-    said = text.strip()
+    stripped = text.strip()
     wrong = f"{text[:100]!r} is not an origin such as https://shop.example or https://*.shop.example:8443"
-    if len(said) > ORIGIN_CHARACTERS_MAX or not _FORM.fullmatch(said):
+    if len(stripped) > ORIGIN_CHARACTERS_MAX or not _FORM.fullmatch(stripped):
         raise ValueError(wrong)
-    scheme, _, rest = said.rstrip("/").partition("://")
+    scheme, _, rest = stripped.rstrip("/").partition("://")
     scheme, any_of = scheme.lower(), "*." if rest.startswith("*.") else ""
     try:
         parts = urlsplit(f"{scheme}://{rest.removeprefix('*.')}")

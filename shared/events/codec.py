@@ -206,8 +206,8 @@ def _out_of_bounds(index: int, event_id: str | None, field: str, at_us: int, rec
     """The refusal of an instant that is out of bounds: too early, or else too late."""
     if at_us < OCCURRED_AT_MIN_US:
         return Refusal(index, event_id, "bad_value", field, f"before {to_rfc3339(OCCURRED_AT_MIN_US)}")
-    said = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
-    return Refusal(index, event_id, "in_the_future", field, said)
+    message = f"more than {FUTURE_HOURS_MAX} hours after its receipt at {to_rfc3339(received_at_us)}"
+    return Refusal(index, event_id, "in_the_future", field, message)
 
 
 def corrected(occurred_at_us: int, sent_at_us: int, received_at_us: int) -> int:
@@ -309,11 +309,11 @@ def canonical(raw: bytes) -> bytes:
 
     So two events with the same content and another `as_of` or `sent_at` have the same canonical JSON.
     """
-    said = _decode_any(raw)
-    if isinstance(said, dict):
-        said.pop("as_of", None)
-        said.pop("sent_at", None)
-    return msgspec.json.encode(said, order="sorted")
+    fields = _decode_any(raw)
+    if isinstance(fields, dict):
+        fields.pop("as_of", None)
+        fields.pop("sent_at", None)
+    return msgspec.json.encode(fields, order="sorted")
 
 
 def event_type(event: Event) -> str:

@@ -105,21 +105,21 @@ class _Absent:
 ABSENT = _Absent()
 
 
-def value_of(said: Any, message: Any) -> Any:
+def value_of(given: Any, message: Any) -> Any:
     """The value of a field for a message: JSON, or `ABSENT`. Raises `Missing`."""
-    if isinstance(said, str):
-        return _text_of(said, message)
-    if isinstance(said, Mapping):
-        values = {name: value_of(each, message) for name, each in said.items()}
+    if isinstance(given, str):
+        return _text_of(given, message)
+    if isinstance(given, Mapping):
+        values = {name: value_of(each, message) for name, each in given.items()}
         return {name: value for name, value in values.items() if value is not ABSENT} or ABSENT
-    if isinstance(said, list):
-        return [value for each in said if (value := value_of(each, message)) is not ABSENT] or ABSENT
-    return ABSENT if said is None else said
+    if isinstance(given, list):
+        return [value for each in given if (value := value_of(each, message)) is not ABSENT] or ABSENT
+    return ABSENT if given is None else given
 
 
-def _text_of(said: str, message: Any) -> Any:
+def _text_of(text: str, message: Any) -> Any:
     values: list[Any] = []
-    for part in template(said):
+    for part in template(text):
         if isinstance(part, str):
             values.append(part)
             continue
@@ -177,10 +177,10 @@ _KINDS: Mapping[str, Callable[[Any], Any]] = {
 def fields_of(mapped: MappedEvent, message: Any) -> dict[str, Any]:
     """The fields that a table gives an event for a message, None where it leaves a field out. Raises `Missing`."""
     fields: dict[str, Any] = {}
-    for name, said in mapped.fields.items():
-        value = value_of(said, message)
+    for name, given in mapped.fields.items():
+        value = value_of(given, message)
         if value is ABSENT:
-            if said is None:
+            if given is None:
                 fields[name] = None
             continue
         fields[name] = _KINDS.get(name, _as_text)(value)
@@ -211,12 +211,12 @@ def bad_event(mapped: MappedEvent) -> tuple[str, str] | None:
         among = ", ".join(sorted(set(EVENT_TYPES) - UNMAPPABLE))
         return "type", f"{mapped.type!r} is not a type that a message can become; these are: {among}"
     names = [name for name in cls.__struct_fields__ if name not in ENVELOPE]
-    for name, said in mapped.fields.items():
+    for name, value in mapped.fields.items():
         if name not in names:
             return f"fields.{name[:100]}", f"{mapped.type} has no such field; it has {', '.join(names)}"
-        if problem := _bad_value(said, 0):
+        if problem := _bad_value(value, 0):
             return f"fields.{name}", problem
-        if problem := _bad_contact(name, said) or _bad_constant(cls, name, said):
+        if problem := _bad_contact(name, value) or _bad_constant(cls, name, value):
             return f"fields.{name}", problem
     needed = {field.encode_name for field in msgspec.structs.fields(cls) if field.required}
     if lacking := sorted(needed - set(mapped.fields) - FILLED_IN):
@@ -224,26 +224,28 @@ def bad_event(mapped: MappedEvent) -> tuple[str, str] | None:
     return None
 
 
-def _bad_value(said: Any, depth: int) -> str | None:
+def _bad_value(value: Any, depth: int) -> str | None:
     if depth > MAPPED_DEPTH_MAX:
         return f"nested more than {MAPPED_DEPTH_MAX} deep"
-    if isinstance(said, str):
+    if isinstance(value, str):
         try:
-            template(said)
+            template(value)
         except BadTemplate as error:
             return str(error)
         return None
-    within: Iterator[Any] = iter(said.values() if isinstance(said, dict) else said if isinstance(said, list) else ())
+    within: Iterator[Any] = iter(
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
     return next((problem for each in within if (problem := _bad_value(each, depth + 1))), None)
 
 
-def _bad_contact(name: str, said: Any) -> str | None:
+def _bad_contact(name: str, value: Any) -> str | None:
     """Why an object cannot name a contact."""
-    if name not in ("contact", "into", "contacts") or said is None:
+    if name not in ("contact", "into", "contacts") or value is None:
         return None
-    if name == "contacts" and not isinstance(said, list):
+    if name == "contacts" and not isinstance(value, list):
         return 'a list of contacts, such as [{"email": "{properties.email}"}]'
-    for contact in said if name == "contacts" else [said]:
+    for contact in value if name == "contacts" else [value]:
         if not isinstance(contact, dict) or not contact or not set(contact) <= set(CONTACT_FIELDS):
             return 'a contact is {"id": …}, {"email": …} or both'
     return None
@@ -254,23 +256,23 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
     return get_type_hints(cls, include_extras=True)
 
 
-def _bad_constant(cls: type[Any], name: str, said: Any) -> str | None:
+def _bad_constant(cls: type[Any], name: str, value: Any) -> str | None:
     """Why a value without places is not valid for the field; None if it is."""
-    if said is None or _has_places(said):
+    if value is None or _has_places(value):
         return None
     try:
-        msgspec.convert(_KINDS.get(name, _as_text)(said), _hints(cls)[name])  # type: ignore[arg-type]  # a class can be hashed
+        msgspec.convert(_KINDS.get(name, _as_text)(value), _hints(cls)[name])  # type: ignore[arg-type]  # a class can be hashed
     except msgspec.ValidationError as error:
         return str(error)
     return None
 
 
-def _has_places(said: Any) -> bool:
-    if isinstance(said, str):
-        return any(isinstance(part, Place) for part in template(said))
-    if isinstance(said, dict):
-        return any(map(_has_places, said.values()))
-    return isinstance(said, list) and any(map(_has_places, said))
+def _has_places(value: Any) -> bool:
+    if isinstance(value, str):
+        return any(isinstance(part, Place) for part in template(value))
+    if isinstance(value, dict):
+        return any(map(_has_places, value.values()))
+    return isinstance(value, list) and any(map(_has_places, value))
 
 
 assert set(CONTACT_FIELDS) == set(Contact.__struct_fields__)

@@ -75,7 +75,7 @@ def refusal_of(index: int, raw: bytes, key: KeyClass, error: Exception) -> Refus
         tag = sent.get("type")
         if isinstance(tag, str) and tag in EVENT_TYPES and tag not in COLLECT_TYPES:
             return Refusal(index, event_id, "not_allowed_for_key", "type", _COLLECT_MAY)
-    code, field, message = _said(str(error))
+    code, field, message = _parsed(str(error))
     return Refusal(
         index, event_id, code, None if field is None else cut(field, FIELD_SHOWN_CHARACTERS_MAX),
         cut(message, MESSAGE_CHARACTERS_MAX),
@@ -102,27 +102,27 @@ _IN_WORDS = {
     "Invalid RFC3339 encoded datetime": _INSTANT,
     "Expected `datetime` with a timezone component": _INSTANT,
 }
-"""What is said instead of those of msgspec's texts that only a programmer of Python understands."""
+"""Texts that replace those of msgspec that only a Python programmer understands."""
 
 
-def _said(text: str) -> tuple[Code, str | None, str]:
+def _parsed(text: str) -> tuple[Code, str | None, str]:
     """Code, field and message for an error text of msgspec, in which the sender's own words come last, in back-ticks."""
     path = m["path"] if (m := _PATH.search(text)) else ""
-    said = _PATH.sub("", text)
-    unknown, missing = _UNKNOWN.match(said), _MISSING.match(said)
+    message = _PATH.sub("", text)
+    unknown, missing = _UNKNOWN.match(message), _MISSING.match(message)
     inner = unknown or missing
     field = ".".join(x for x in (path, inner["name"] if inner else "") if x) or None
     if unknown:
-        return "unknown_field", field, said
+        return "unknown_field", field, message
     if missing:
-        return "missing_field", field, said
-    if said.startswith("Invalid value") and field in ("type", None):
-        return "unknown_type", "type", said
-    if said.startswith("Expected") and ", got" in said and not _BOUNDS.search(said):
-        return "wrong_type", field, said
-    if field == "asset_type" and said.startswith("Invalid enum value"):
-        return "bad_value", field, f"{said}; there are {', '.join(get_args(AssetType))}"
-    return "bad_value", field, _IN_WORDS.get(said, said)
+        return "missing_field", field, message
+    if message.startswith("Invalid value") and field in ("type", None):
+        return "unknown_type", "type", message
+    if message.startswith("Expected") and ", got" in message and not _BOUNDS.search(message):
+        return "wrong_type", field, message
+    if field == "asset_type" and message.startswith("Invalid enum value"):
+        return "bad_value", field, f"{message}; there are {', '.join(get_args(AssetType))}"
+    return "bad_value", field, _IN_WORDS.get(message, message)
 
 
 def not_for_collect(event: Event) -> tuple[str | None, str] | None:

@@ -277,16 +277,16 @@ def portal_of(raw: bytes) -> str | None:
 def read(raw: bytes, stages: Stages) -> Message:
     """Read one event of a webhook. Never raises: for bad JSON and bad fields the message is `Unreadable`."""
     try:
-        said = _decode_fields(raw)
+        notification = _decode_fields(raw)
     except UNDECODABLE as error:
         return Message(
             NAMELESS, raw, Unreadable("not_json", None, f"an event is a JSON object: {error}"[:NAME_CHARACTERS_MAX])
         )
     name = NAMELESS
     try:
-        kind = _kind(said)
-        name = _name(said)
-        return _meant(raw, said, kind, name, stages)
+        kind = _kind(notification)
+        name = _name(notification)
+        return _meant(raw, notification, kind, name, stages)
     except BadValue as wrong:
         return Message(name, raw, Unreadable(wrong.code, wrong.field, str(wrong)))
 
@@ -308,18 +308,18 @@ class _Kind(NamedTuple):
     happened: str
 
 
-def _kind(said: Event) -> _Kind:
+def _kind(notification: Event) -> _Kind:
     """By `subscriptionType`, or `eventType` as older documents have it; the generic `object.…` say the type beside it."""
-    about, _, happened = _subscription(said).partition(".")
+    about, _, happened = _subscription(notification).partition(".")
     if about == "object":
         field = "fromObjectTypeId" if happened == "associationChange" else "objectTypeId"
-        about = _text(said, field) or ""
+        about = _text(notification, field) or ""
         about = OBJECT_TYPES.get(about, about)
     return _Kind(about, happened)
 
 
-def _subscription(said: Event) -> str:
-    kind = _text(said, "subscriptionType") or _text(said, "eventType")
+def _subscription(notification: Event) -> str:
+    kind = _text(notification, "subscriptionType") or _text(notification, "eventType")
     if not kind:
         raise BadValue(
             "subscriptionType", "the message does not say what happened, such as contact.creation", "missing_field"
@@ -327,29 +327,29 @@ def _subscription(said: Event) -> str:
     return kind
 
 
-def _name(said: Event) -> str:
+def _name(notification: Event) -> str:
     """What such messages are called: the subscription's type, a generic one's object type, and the property's name."""
-    parts = [_subscription(said), said.get("objectTypeId"), said.get("propertyName")]
+    parts = [_subscription(notification), notification.get("objectTypeId"), notification.get("propertyName")]
     name = ":".join(part for part in parts if isinstance(part, str) and part)[:NAME_CHARACTERS_MAX]
     return name.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _meant(raw: bytes, said: Event, kind: _Kind, name: str, stages: Stages) -> Message:
+def _meant(raw: bytes, notification: Event, kind: _Kind, name: str, stages: Stages) -> Message:
     """The message with what it means. Raises `BadValue`."""
-    portal = _required(said, "portalId")
-    occurred_ms = int(_required(said, "occurredAt"))
+    portal = _required(notification, "portalId")
+    occurred_ms = int(_required(notification, "occurredAt"))
     if occurred_ms > OCCURRED_MS_MAX:
         raise BadValue("occurredAt", f"{occurred_ms} is not an instant in milliseconds since 1970")
     at = to_rfc3339(occurred_ms * 1000)
     if kind.happened == "associationChange":
-        meant = _association_change(said, kind, at)
+        meant = _association_change(notification, kind, at)
     elif kind.about == "contact":
-        meant = _contact_event(said, kind.happened, at)
+        meant = _contact_event(notification, kind.happened, at)
     elif kind.about == "deal":
-        meant = _deal_event(said, kind.happened, at, portal, stages)
+        meant = _deal_event(notification, kind.happened, at, portal, stages)
     else:
         meant = None
-    event_id = _event_id(said, kind, portal, occurred_ms)
+    event_id = _event_id(notification, kind, portal, occurred_ms)
     if meant is None:
         return Message(name, _without_attempt(raw), Unmapped(event_id + KEPT, at))
     return Message(
@@ -357,88 +357,95 @@ def _meant(raw: bytes, said: Event, kind: _Kind, name: str, stages: Stages) -> M
     )
 
 
-def _contact_event(said: Event, happened: str, at: str) -> Meaning:
+def _contact_event(notification: Event, happened: str, at: str) -> Meaning:
     """What happened to a contact; its deletion and its restoration change nothing of what it did."""
     if happened == "merge":
-        merged, into = _merged(said)
+        merged, into = _merged(notification)
         return contacts_merged(merged, into, at)
-    contact = _required(said, "objectId")
+    contact = _required(notification, "objectId")
     if happened == "creation":
         return ({"type": "contact_created", "occurred_at": at, "contact": {"id": contact}},)
     if happened == "propertyChange":
-        return contact_property(contact, _property(said), _value(said), at)
+        return contact_property(contact, _property(notification), _value(notification), at)
     if happened == "privacyDeletion":
         return ({"type": "contact_forgotten", "occurred_at": at, "contact": {"id": contact}},)
     return () if happened in ("deletion", "restore") else None
 
 
-def _deal_event(said: Event, happened: str, at: str, portal: str, stages: Stages) -> Meaning:
+def _deal_event(notification: Event, happened: str, at: str, portal: str, stages: Stages) -> Meaning:
     """What happened to a deal. A merged deal is gone; what is left of it is the one that it was merged into."""
     if happened == "merge":
-        merged, into = _merged(said)
+        merged, into = _merged(notification)
         gone = tuple(deal_presence(portal, deal, at, deleted=True) for deal in merged if deal != into)
         return ({"type": "deal_updated", "occurred_at": at, "deal_id": into}, *gone)  # it may be older than the merge
-    deal = _required(said, "objectId")
+    deal = _required(notification, "objectId")
     if happened == "creation":
         return ({"type": "deal_created", "occurred_at": at, "deal_id": deal},)
     if happened == "propertyChange":
-        return deal_property(deal, _property(said), _value(said), at, stages)
+        return deal_property(deal, _property(notification), _value(notification), at, stages)
     if happened in ("deletion", "restore"):
         return (deal_presence(portal, deal, at, deleted=happened == "deletion"),)
     return None
 
 
-def _association_change(said: Event, kind: _Kind, at: str) -> Meaning:
+def _association_change(notification: Event, kind: _Kind, at: str) -> Meaning:
     """A contact joined or left a deal, as sent by either side; a label is added beside an association, and says nothing here."""
-    association_type = _text(said, "associationType")
+    association_type = _text(notification, "associationType")
     if association_type:
         first, _, second = association_type.lower().partition("_to_")
     else:
-        second = _text(said, "toObjectTypeId") or ""
+        second = _text(notification, "toObjectTypeId") or ""
         first, second = kind.about, OBJECT_TYPES.get(second, second)
     if (first, second) not in CONTACT_AND_DEAL:
         return None
-    ids = {first: _required(said, "fromObjectId"), second: _required(said, "toObjectId")}
-    removed = said.get("associationRemoved")
+    ids = {first: _required(notification, "fromObjectId"), second: _required(notification, "toObjectId")}
+    removed = notification.get("associationRemoved")
     if not isinstance(removed, bool):
         raise BadValue(
             "associationRemoved", "true or false is expected", "missing_field" if removed is None else "wrong_type"
         )
     if (
-        said.get("associationTypeId") is not None
-        and int(_required(said, "associationTypeId")) not in ASSOCIATION_TYPE_IDS
+        notification.get("associationTypeId") is not None
+        and int(_required(notification, "associationTypeId")) not in ASSOCIATION_TYPE_IDS
     ):
         return ()
     return (association(ids["contact"], ids["deal"], at, removed=removed),)
 
 
-def _merged(said: Event) -> tuple[list[str], str]:
+def _merged(notification: Event) -> tuple[list[str], str]:
     """The records that were merged, the primary one among them, and the one that they are now."""
-    ids = said.get("mergedObjectIds")
+    ids = notification.get("mergedObjectIds")
     if not isinstance(ids, list):
         raise BadValue("mergedObjectIds", "a list of ids is expected", "missing_field" if ids is None else "wrong_type")
     if len(ids) > PARTS_MAX:
         raise BadValue("mergedObjectIds", f"{len(ids)} ids; {PARTS_MAX} are taken at most", "too_large")
     merged = [_required({"mergedObjectIds": each}, "mergedObjectIds") for each in ids]
-    primary = _number(said, "primaryObjectId")
-    into = _number(said, "newObjectId") or primary
+    primary = _number(notification, "primaryObjectId")
+    into = _number(notification, "newObjectId") or primary
     if into is None:
         raise BadValue("newObjectId", "the message has neither newObjectId nor primaryObjectId", "missing_field")
     return list(dict.fromkeys([*([primary] if primary else []), *merged])), into
 
 
-def _event_id(said: Event, kind: _Kind, portal: str, occurred_ms: int) -> str:
+def _event_id(notification: Event, kind: _Kind, portal: str, occurred_ms: int) -> str:
     """The id that every attempt to send an event gets, and no other event.
 
     HubSpot's `eventId` alone is not unique. Of a deal's changes at one instant `dealstage` comes before `hs_is_closed…`,
     which knows better (rule **order**).
     """
-    what = _text(said, "propertyName") or ":".join(filter(None, (kind.happened, _text(said, "associationType"))))
-    ends = [_number(said, field) for field in ("fromObjectId", "toObjectId")]
-    ids = [_number(said, "objectId") or _number(said, "newObjectId") or _number(said, "primaryObjectId"), *ends]
+    what = _text(notification, "propertyName") or ":".join(
+        filter(None, (kind.happened, _text(notification, "associationType")))
+    )
+    ends = [_number(notification, field) for field in ("fromObjectId", "toObjectId")]
+    ids = [
+        _number(notification, "objectId")
+        or _number(notification, "newObjectId")
+        or _number(notification, "primaryObjectId"),
+        *ends,
+    ]
     record = "-".join(each for each in ids if each)
-    removed = "-" if said.get("associationRemoved") is True else ""
-    event, subscription = (_mark(said, field) for field in ("eventId", "subscriptionId"))
+    removed = "-" if notification.get("associationRemoved") is True else ""
+    event, subscription = (_mark(notification, field) for field in ("eventId", "subscriptionId"))
     begin, end = f"{PRODUCER}:{portal}:{kind.about}:{record}:{occurred_ms}:", f"{removed}{what}:{subscription}:{event}"
     if len(begin) + len(end) + len(KEPT) <= EVENT_ID_CHARACTERS_MAX:
         return begin + end
@@ -447,21 +454,21 @@ def _event_id(said: Event, kind: _Kind, portal: str, occurred_ms: int) -> str:
 
 def _without_attempt(raw: bytes) -> bytes:
     """The event without the number of its delivery attempt, so that all attempts are the same event."""
-    said = _decode_raws(raw)
-    said.pop("attemptNumber", None)
-    return _encode(said)
+    notification = _decode_raws(raw)
+    notification.pop("attemptNumber", None)
+    return _encode(notification)
 
 
-def _property(said: Event) -> str:
-    name = _text(said, "propertyName")
+def _property(notification: Event) -> str:
+    name = _text(notification, "propertyName")
     if not name:
         raise BadValue("propertyName", "the message does not name the property that changed", "missing_field")
     return name
 
 
-def _value(said: Event) -> str | None:
+def _value(notification: Event) -> str | None:
     """The property's new value as text; None where it has none any more."""
-    value = said.get("propertyValue")
+    value = notification.get("propertyValue")
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -471,16 +478,16 @@ def _value(said: Event) -> str | None:
     raise BadValue("propertyValue", "a text is expected", "wrong_type")
 
 
-def _text(said: Event, field: str) -> str | None:
-    value = said.get(field)
+def _text(notification: Event, field: str) -> str | None:
+    value = notification.get(field)
     if value is None or isinstance(value, str):
         return value
     raise BadValue(field, "a text is expected", "wrong_type")
 
 
-def _mark(said: Event, field: str) -> str:
+def _mark(notification: Event, field: str) -> str:
     """A value that is only used to distinguish events."""
-    value = said.get(field)
+    value = notification.get(field)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -488,9 +495,9 @@ def _mark(said: Event, field: str) -> str:
     return str(value)
 
 
-def _number(said: Event, field: str) -> str | None:
+def _number(notification: Event, field: str) -> str | None:
     """One of HubSpot's numbers in digits, whether it was sent as a number or as a text."""
-    value = said.get(field)
+    value = notification.get(field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -504,8 +511,8 @@ def _number(said: Event, field: str) -> str | None:
     return str(int(value))
 
 
-def _required(said: Event, field: str) -> str:
-    value = _number(said, field)
+def _required(notification: Event, field: str) -> str:
+    value = _number(notification, field)
     if value is None:
         raise BadValue(field, f"{field} is missing", "missing_field")
     return value

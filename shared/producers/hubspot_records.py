@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from shared.events.instants import MINUTE_US, to_micros, to_rfc3339
 from shared.events.limits import CONTACTS_PER_DEAL_EVENT_MAX, EVENT_ID_CHARACTERS_MAX
-from shared.producers import hubspot as said
+from shared.producers import hubspot
 from shared.producers.hubspot import BadValue, Stages
 from shared.producers.hubspot_asset_types import AssetType
 
@@ -35,7 +35,12 @@ DEAL_PROPERTIES = (
     "hs_merged_object_ids",
 )
 DEAL_HISTORY = ("dealstage", "amount", "closedate", "dealname", "deal_currency_code", "num_associated_contacts")
-CAMPAIGN_PROPERTIES = (*said.CAMPAIGN_TEXTS, *said.CAMPAIGN_DATES, "hs_currency_code", "hs_budget_items_sum_amount")
+CAMPAIGN_PROPERTIES = (
+    *hubspot.CAMPAIGN_TEXTS,
+    *hubspot.CAMPAIGN_DATES,
+    "hs_currency_code",
+    "hs_budget_items_sum_amount",
+)
 
 LAG_US = 10 * MINUTE_US  # within which HubSpot counts the contacts that a deal was created with
 COUNT_DIGITS_MAX = 9  # of contacts of a deal
@@ -74,7 +79,7 @@ def instant_us(text: Any, field: str) -> int:
     if not isinstance(text, str) or not text:
         raise BadValue(field, "an instant is expected", "missing_field")
     with _about(field):
-        return to_micros(dt.datetime.fromisoformat(said.instant(text)))
+        return to_micros(dt.datetime.fromisoformat(hubspot.instant(text)))
 
 
 def of(record: Json, field: str) -> str:
@@ -133,7 +138,7 @@ def contact(record: Json, as_of_us: int) -> list[EventJson]:
         if name == "createdate" or name not in values:
             continue
         with _about(name):
-            means = said.contact_property(contact_id, name, values[name], created) or ()
+            means = hubspot.contact_property(contact_id, name, values[name], created) or ()
         for event in means:
             if event["type"] == "contact_updated" and "properties" in event:
                 state |= event["properties"]
@@ -202,7 +207,7 @@ def deal(
 
 def deal_presence(account: Account, deal_id: str, at_us: int, *, deleted: bool) -> EventJson:
     """That a deal is deleted, or there again; the same event as a webhook's."""
-    return said.deal_presence(account.portal, deal_id, to_rfc3339(at_us), deleted=deleted)
+    return hubspot.deal_presence(account.portal, deal_id, to_rfc3339(at_us), deleted=deleted)
 
 
 def _contacts(begun: str, deal_id: str, contacts: Sequence[str], joined_us: int, slots: int) -> list[EventJson]:
@@ -237,7 +242,7 @@ def _state(
         if not value and not any(entry.value for entry in entries):
             continue  # it never had one
         with _about(name):
-            means = said.deal_property(deal_id, name, value, "", Stages()) or ()
+            means = hubspot.deal_property(deal_id, name, value, "", Stages()) or ()
         for event in means:
             fields |= {field: event[field] for field in ("name", "amount", "currency") if field in event}
     if "amount" in fields and "currency" not in fields and account.currency is not None:
@@ -376,7 +381,7 @@ def campaign(record: Json, budget: Json | None, account: Account, as_of_us: int)
     fields: EventJson = {}
     for name in CAMPAIGN_PROPERTIES:
         with _about(name):
-            means = said.campaign_property(campaign_id, name, values.get(name), created) or ()
+            means = hubspot.campaign_property(campaign_id, name, values.get(name), created) or ()
         for event in means:
             fields |= {
                 field: value for field, value in event.items() if field not in ("type", "occurred_at", "campaign_id")
@@ -400,7 +405,7 @@ def _spend(item: Json, campaign_id: str, begun: str, currency: str | None) -> Ev
     at = item.get("createdAt")
     day = to_rfc3339(instant_us(str(at) if isinstance(at, int) else at, "spendItems.createdAt"))[:10]
     with _about("spendItems.amount"):
-        amount = said.amount(repr(item["amount"]) if isinstance(item.get("amount"), float) else of(item, "amount"))
+        amount = hubspot.amount(repr(item["amount"]) if isinstance(item.get("amount"), float) else of(item, "amount"))
     return spent(spend_id(begun, of(item, "id")), campaign_id, amount, currency, day)
 
 
@@ -434,7 +439,7 @@ def held_since_us(record: Json, associated: str, account: Account, read_us: int)
     day = properties(record).get("hs_start_date")
     if associated == "campaign-created" or day is None:
         return created_us
-    begins = dt.datetime.fromisoformat(said.instant(day)[:10]).replace(tzinfo=ZoneInfo(account.zone))
+    begins = dt.datetime.fromisoformat(hubspot.instant(day)[:10]).replace(tzinfo=ZoneInfo(account.zone))
     return max(created_us, to_micros(begins))
 
 
@@ -458,7 +463,7 @@ def unmapped_asset(record: Json, kind: str, campaign: Json, as_of_us: int) -> Ev
     campaign_id = of(campaign, "id")
     association = {
         "type": "unmapped_event", "id": bounded(f"hubspot-campaign-{campaign_id}-asset-{kind}-{of(record, 'id')}"),
-        "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")), "producer": said.PRODUCER,
+        "occurred_at": to_rfc3339(instant_us(campaign.get("createdAt"), "createdAt")), "producer": hubspot.PRODUCER,
         "name": f"campaign asset:{kind}"[:200], "body": {"campaign": campaign_id, "assetType": kind, **record},
     }  # fmt: skip
     return as_of([association], as_of_us)[0]

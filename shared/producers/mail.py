@@ -83,8 +83,8 @@ def message(raw: bytes, form: Format, asset_from: tuple[str, ...]) -> Message:
         fields = _decode(raw)
     except UNDECODABLE as error:
         code: Code = "wrong_type" if isinstance(error, msgspec.ValidationError) else "not_json"
-        said = cut(f"a message is a JSON object: {error}", MESSAGE_CHARACTERS_MAX)
-        return Message(NAMELESS, raw, Unreadable(code, None, said))
+        problem = cut(f"a message is a JSON object: {error}", MESSAGE_CHARACTERS_MAX)
+        return Message(NAMELESS, raw, Unreadable(code, None, problem))
     return one(fields, form, asset_from, raw)
 
 

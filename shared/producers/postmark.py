@@ -98,9 +98,9 @@ def _type_of(message: Mapping[str, Any], name: str) -> str | None:
     if name == "SubscriptionChange":
         if message.get("SuppressSending") is not True:
             return KEPT
-        said = (message.get("SuppressionReason"), message.get("Origin"))
+        origin = (message.get("SuppressionReason"), message.get("Origin"))
         return (
-            "email_unsubscribed" if said == BY_THE_CONTACT else None
+            "email_unsubscribed" if origin == BY_THE_CONTACT else None
         )  # bounces and complaints have messages of their own
     return MEANS[name]
 

@@ -76,18 +76,18 @@ class _Refused(Exception):
 
 
 def read(sent: bytes, producers: Producers, key: KeyClass, received_us: int) -> Message:
-    """Read one message: a JSON object with `type`, `messageId` and what its batch said for all. Never raises.
+    """Read one message: a JSON object with `type`, `messageId` and the fields that its batch gives for all messages. Never raises.
 
     `key` is the class of the key that sent it, `received_us` when it was received.
     """
     try:
-        said = _decode(sent)
+        fields = _decode(sent)
     except UNDECODABLE as error:
         text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         return Message(UNREADABLE, sent, Unreadable("not_json", None, text))
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         return Message(UNREADABLE, sent, Unreadable("wrong_type", None, "a message is a JSON object"))
-    one = _Segment(said, producers, key, received_us)
+    one = _Segment(fields, producers, key, received_us)
     try:
         return Message(one.name, sent, one.means())
     except _Refused as refused:
@@ -102,16 +102,16 @@ def not_too_large(message: Message, sent_bytes: int) -> Message:
     """The message, or that it is refused: it was sent in more bytes than a message may have, what its batch says for all aside."""
     if sent_bytes <= SEGMENT_CALL_BYTES_MAX:
         return message
-    means, said = message.means, f"{sent_bytes:,} bytes; a message has {SEGMENT_CALL_BYTES_MAX:,} at most"
+    means, detail = message.means, f"{sent_bytes:,} bytes; a message has {SEGMENT_CALL_BYTES_MAX:,} at most"
     known = str(means[0].get("id") or "") or None if isinstance(means, tuple) and means else None
-    return Message(message.name, message.sent, Unreadable("too_large", None, said, known))
+    return Message(message.name, message.sent, Unreadable("too_large", None, detail, known))
 
 
 @dataclass
 class _Segment:
     """One message, and what it can be asked."""
 
-    said: dict[str, Any]
+    fields: dict[str, Any]
     producers: Producers
     key: KeyClass
     received_us: int
@@ -119,13 +119,13 @@ class _Segment:
     @cached_property
     def call(self) -> str | None:
         """Which call it is; None if none that there is."""
-        call_type = self.said.get("type")
+        call_type = self.fields.get("type")
         return call_type.lower() if isinstance(call_type, str) and call_type.lower() in CALLS else None
 
     @property
     def name_if_any(self) -> str:
         """What it is counted by: the name of a track event, else the call."""
-        event = self.said.get("event")
+        event = self.fields.get("event")
         if self.call == "track" and isinstance(event, str) and event.strip():
             name = event.strip().replace("\0", "\N{REPLACEMENT CHARACTER}")[:NAME_CHARACTERS_MAX]
             return f"track: {name}" if name in CALLS else name
@@ -134,13 +134,15 @@ class _Segment:
     @property
     def name(self) -> str:
         """As `name_if_any`. Raises `_Refused` if it has none."""
-        if "type" not in self.said:
+        if "type" not in self.fields:
             raise _Refused("missing_field", "type", f"`type` is one of {', '.join(CALLS)}")
         if self.call is None:
             raise _Refused(
-                "unknown_type", "type", f"{str(self.said['type'])[:100]!r} is not a call; these are: {', '.join(CALLS)}"
+                "unknown_type",
+                "type",
+                f"{str(self.fields['type'])[:100]!r} is not a call; these are: {', '.join(CALLS)}",
             )
-        event = self.said.get("event")
+        event = self.fields.get("event")
         if self.call == "track" and not (isinstance(event, str) and event.strip()):
             code: Code = "missing_field" if event in (None, "") else "wrong_type"
             raise _Refused(code, "event", "a track call names its event, as text")
@@ -149,7 +151,7 @@ class _Segment:
     @cached_property
     def id(self) -> str | None:
         """The id of the first event that it becomes; others add `:2`, `:3`. None where it has no id."""
-        message_id = _text(self.said.get("messageId"))
+        message_id = _text(self.fields.get("messageId"))
         if message_id is None:
             return None
         if len(message_id) > MESSAGE_ID_CHARACTERS_MAX:
@@ -160,7 +162,7 @@ class _Segment:
         """Our events, or `Unmapped`. Raises `_Refused` or `Missing`."""
         assert self.name
         if self.call == "track":
-            mapping = mapping_of(str(self.said["event"]), self.producers)
+            mapping = mapping_of(str(self.fields["event"]), self.producers)
             if mapping is None:
                 instants = self._instants()
                 return Unmapped(self.id and f"{self.id}:unmapped", instants.get("occurred_at"), instants.get("sent_at"))
@@ -182,15 +184,15 @@ class _Segment:
 
     def _instants(self, before_us: int = 0) -> dict[str, str]:
         """`occurred_at` and `sent_at`: what the rule **clock** takes. Without `sentAt` nothing lies after the receipt."""
-        field = "originalTimestamp" if self.said.get("originalTimestamp") is not None else "timestamp"
-        value = self.said.get(field)
+        field = "originalTimestamp" if self.fields.get("originalTimestamp") is not None else "timestamp"
+        value = self.fields.get(field)
         if value in (None, ""):
             # The receipt's instant, or so long before it by any clock: then what is sent again says the same.
             return {"occurred_at": to_rfc3339(0), "sent_at": to_rfc3339(before_us)} if before_us else {}
         occurred_us = _instant(value)
         if occurred_us is None:
             raise _Refused("bad_value", field, f"{str(value)[:100]!r} is not an instant of ISO 8601")
-        sent_us = _instant(self.said.get("sentAt"))
+        sent_us = _instant(self.fields.get("sentAt"))
         if sent_us is None:
             return {"occurred_at": to_rfc3339(min(occurred_us, self.received_us) - before_us)}
         return {"occurred_at": to_rfc3339(min(occurred_us, sent_us) - before_us), "sent_at": to_rfc3339(sent_us)}
@@ -200,7 +202,7 @@ class _Segment:
     def _at(self, *paths: str) -> str | None:
         """The first of some places that holds a text, a number or a truth value, as text."""
         for path in paths:
-            found: Any = self.said
+            found: Any = self.fields
             for part in path.split("."):
                 found = found.get(part) if isinstance(found, dict) else None
             if (text := _text(found)) is not None:
@@ -208,7 +210,7 @@ class _Segment:
         return None
 
     def _object(self, path: str) -> dict[str, Any]:
-        found: Any = self.said
+        found: Any = self.fields
         for part in path.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
@@ -340,7 +342,7 @@ class _Segment:
     # What a table says, and what is filled in beside it.
 
     def _mapped(self, mapped: MappedEvent) -> dict[str, Any] | None:
-        kind, fields = mapped.type, fields_of(mapped, self.said)
+        kind, fields = mapped.type, fields_of(mapped, self.fields)
         own = fields.get("contact")
         filled = self._filled(kind)
         if isinstance(own, dict):

@@ -35,10 +35,10 @@ _NOTHING = (b"null", b'""')
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request's messages as they came, what the request says of all, and the write key that stands in it, if any does."""
+    """A request's messages as they came, the fields that a batch gives for all of them, and the write key that stands in it, if any does."""
 
     messages: list[msgspec.Raw]
-    said: Fields
+    batch_fields: Fields
     key: str | None
 
 
@@ -52,10 +52,10 @@ def read_body(body: bytes, *, batch: bool) -> Body:
         )
     try:
         if batch and body[:1] == b"[":  # a form's field has only the list
-            said, messages = Fields(), _items(body)
+            body_fields, messages = Fields(), _items(body)
         else:
-            said = _fields(body)
-            messages = _items(said["batch"]) if batch else [msgspec.Raw(body)]
+            body_fields = _fields(body)
+            messages = _items(body_fields["batch"]) if batch else [msgspec.Raw(body)]
     except KeyError as error:
         raise BadRequest("missing_field", "a batch is an object with `batch`, a list of messages") from error
     except UNDECODABLE as error:
@@ -65,17 +65,19 @@ def read_body(body: bytes, *, batch: bool) -> Body:
         raise BadRequest(
             "too_many_events", f"{len(messages):,} messages; a batch has {SEGMENT_BATCH_EVENTS_MAX:,} at most"
         )
-    shared_bytes = sum(len(bytes(said[name])) for name in SHARED if name in said)
+    shared_bytes = sum(len(bytes(body_fields[name])) for name in SHARED if name in body_fields)
     if batch and shared_bytes * len(messages) > SEGMENT_SHARED_BYTES_MAX:
         most = f"{SEGMENT_SHARED_BYTES_MAX:,}"
         raise BadRequest(
             "too_large",
             f"a `context` of {shared_bytes:,} bytes for {len(messages):,} messages: {most} bytes at most in all",
         )
-    return Body(messages, said if batch else Fields(), _key_in(said) or form_key or _key_of_items(messages))
+    return Body(
+        messages, body_fields if batch else Fields(), _key_in(body_fields) or form_key or _key_of_items(messages)
+    )
 
 
-def message_of(raw: msgspec.Raw, said: Fields, call: str | None, new_id: Callable[[], str]) -> bytes:
+def message_of(raw: msgspec.Raw, body_fields: Fields, call: str | None, new_id: Callable[[], str]) -> bytes:
     """One message, whole by itself: with what the request says of all, the `type` of its path, and an id if it has none.
 
     What is no JSON object is answered as it came, for the reading to refuse.
@@ -89,11 +91,11 @@ def message_of(raw: msgspec.Raw, said: Fields, call: str | None, new_id: Callabl
         own["type"] = msgspec.Raw(_encode(call))
     if _is_nothing(own.get("messageId")):
         own["messageId"] = msgspec.Raw(_encode(new_id()))
-    if "sentAt" in said and _is_nothing(own.get("sentAt")):
-        own["sentAt"] = said["sentAt"]
+    if "sentAt" in body_fields and _is_nothing(own.get("sentAt")):
+        own["sentAt"] = body_fields["sentAt"]
     for name in SHARED:
-        if name in said:
-            own[name] = _merged(said[name], own.get(name), 2)
+        if name in body_fields:
+            own[name] = _merged(body_fields[name], own.get(name), 2)
     return _encode(own)
 
 
@@ -114,9 +116,9 @@ def _is_nothing(raw: msgspec.Raw | None) -> bool:
     return raw is None or bytes(raw).strip() in _NOTHING
 
 
-def _key_in(said: Fields) -> str | None:
+def _key_in(body_fields: Fields) -> str | None:
     try:
-        return _text(said[KEY]).strip() or None if KEY in said else None
+        return _text(body_fields[KEY]).strip() or None if KEY in body_fields else None
     except UNDECODABLE:
         return None
 

@@ -85,7 +85,7 @@ class NoGeneration(ExpectedError):
 
 
 def lacks_model(name: str, model: str) -> str:
-    """What is said of a generation that holds no shares under a model, for it was made by a release without it."""
+    """The error text for a generation that holds no shares under a model, for it was made by a release without it."""
     return f"generation {name} holds no shares under the model {model}: `touchline replay rebuild` makes them"
 
 

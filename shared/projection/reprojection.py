@@ -96,8 +96,8 @@ class Noting:
 
     def _settings_offset(self) -> int:
         """The offset of the first event that may have changed the settings: settings, a retraction, or another event with the id of such an event."""
-        said = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
-        return min(said or [a.offset for a in self.arrived])
+        offsets = [a.offset for a in self.arrived if isinstance(a.event, e.WorkspaceConfigured | e.EventRetracted)]
+        return min(offsets or [a.offset for a in self.arrived])
 
     async def _drop_new_rows(self, connection: Connection, pending: Any) -> None:
         await connection.execute(SUPERSEDE, pending["ws"], pending["partition"])

@@ -262,7 +262,7 @@ def touch_row(arrived: Arrived) -> TouchRow:
         person = NOBODY
     flags = flagged(event.machine, event.internal) if event.machine or event.internal else 0
     return TouchRow(
-        0, person, arrived.occurred_at_us, arrived.event_id, type_, _SAID[flags], flags,
+        0, person, arrived.occurred_at_us, arrived.event_id, type_, _CLASSES[flags], flags,
         None if arrived.user_agent is None else agent_key(arrived.user_agent), visitor_id is not None, None, count, asset_or_page_key,
         via, utm, source, None, None, asset_id, via_asset_id, url,
         referrer, utm_told, kind,
@@ -276,7 +276,7 @@ def _utm_told(event: e.PageVisited) -> str | None:
     return urlencode([(name, value) for name in UTM_FIELDS if (value := getattr(event, name))])
 
 
-_SAID = [
+_CLASSES = [
     traffic_class(flags, False, False) for flags in range((FLAGGED_MACHINE | FLAGGED_INTERNAL) + 1)
 ]  # by what it says of itself
 
@@ -350,7 +350,7 @@ def _second_key(event: e.Event, key: Key | None, rules: AddressRules) -> int | N
 
 def sent_hash(arrived: Arrived) -> int:
     """64 bits of the bytes as sent; of an event with `as_of` or `sent_at`, of its canonical JSON, which leaves both out."""
-    said = arrived.raw
+    sent = arrived.raw
     if arrived.as_of_us is not None or arrived.event.sent_at is not None:
-        said = canonical(said)
-    return int.from_bytes(blake2b(said, digest_size=8).digest(), "little", signed=True)
+        sent = canonical(sent)
+    return int.from_bytes(blake2b(sent, digest_size=8).digest(), "little", signed=True)

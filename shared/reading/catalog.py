@@ -1,4 +1,4 @@
-"""What does the catalog hold now? What is asked before a call changes it: who is there, who holds what, and which event said it.
+"""What does the catalog hold now? What is asked before a call changes it: who is there, who holds what, and which event made it so.
 
 "Now" is the state after all events of the snapshot, in order (rule **order**).
 """
@@ -81,7 +81,7 @@ class CampaignNow:
     """A campaign as its events say. `changed_by` is the latest event that created or changed it; None: nobody created it."""
 
     campaign_id: str
-    said: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     changed_by: str | None = None
     deleted_by: str | None = None
     latest_us: int = BEGINNING_US
@@ -95,7 +95,7 @@ class AssetNow:
     """An asset as its events say. `registered_by` are its registrations in order; empty: nobody registered it."""
 
     asset_id: str
-    said: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     registered_by: list[str] = field(default_factory=list)
     holders: dict[str, str] = field(default_factory=dict)
     """The campaigns that hold it now, each with the event that associated it."""
@@ -124,7 +124,7 @@ async def campaign_now(snapshot: Snapshot, campaign_id: str) -> CampaignNow:
         event = decode_event(row["body"])
         if isinstance(event, CampaignCreated):
             now.changed_by = row["event_id"]
-            now.said |= {name: v for name in CAMPAIGN_FIELDS if (v := getattr(event, name)) is not None}
+            now.fields |= {name: v for name in CAMPAIGN_FIELDS if (v := getattr(event, name)) is not None}
     return now
 
 
@@ -143,7 +143,7 @@ async def assets_now(snapshot: Snapshot, asset_ids: Collection[str]) -> Mapping[
         now.latest_us = max(now.latest_us, row["occurred_at_us"])
         if isinstance(event, AssetRegistered):
             now.registered_by.append(row["event_id"])
-            now.said |= {name: v for name in ASSET_FIELDS if (v := getattr(event, name)) is not None}
+            now.fields |= {name: v for name in ASSET_FIELDS if (v := getattr(event, name)) is not None}
         elif isinstance(event, AssetAssociated):
             changes[row["subject"]][event.campaign_id] = (row["event_id"], row["type"])
     for row in await snapshot.fetch(HELD_NOW, list(found)):

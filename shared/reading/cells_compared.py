@@ -1,4 +1,4 @@
-"""Do digests say of campaigns and assets what the touches say? Both are read in one snapshot, for `verify` and for tests."""
+"""Do digests give the same numbers of campaigns and assets as the touches? Both are read in one snapshot, for `verify` and for tests."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +28,8 @@ Kind = tuple[int, int, int | None, int | None, int | None]
 
 
 @dataclass
-class Said:
-    """What is said of a campaign in a range.
+class NumbersOfCampaign:
+    """The numbers of a campaign in a range.
 
     Touches by type, traffic class and statuses; sessions, those that are new; influenced contacts; contacts that are new to it.
     """
@@ -56,8 +56,8 @@ def _since(since_us: int | None) -> str:
 
 
 @dataclass
-class SaidOfAsset:
-    """What is said of an asset in a range.
+class NumbersOfAsset:
+    """The numbers of an asset in a range.
 
     Touches and contacts by type and change of holders, how many contacts it influenced, and touches by day and campaign.
     """
@@ -80,19 +80,19 @@ class SaidOfAsset:
 
 
 @dataclass(frozen=True)
-class SaidOtherwise:
-    """A campaign or an asset, such as `asset page-1`, of which digests say something else in `[from_us, to_us)` than its touches."""
+class DigestDifference:
+    """A campaign or an asset, such as `asset page-1`, of which digests give other numbers in `[from_us, to_us)` than its touches."""
 
     subject: str
     from_us: int
     to_us: int
-    by_cells: Said | SaidOfAsset
-    by_touches: Said | SaidOfAsset
+    by_cells: NumbersOfCampaign | NumbersOfAsset
+    by_touches: NumbersOfCampaign | NumbersOfAsset
 
 
-async def said_otherwise(
+async def digest_differences(
     snapshot: Snapshot, campaigns: Mapping[int, str], edges_us: Sequence[int]
-) -> list[SaidOtherwise]:
+) -> list[DigestDifference]:
     """Where digests and touches differ, for campaigns (their ids by key), between each two of some instants, which are in order.
 
     Nothing where there are no digests.
@@ -107,19 +107,21 @@ async def said_otherwise(
         for campaign, by_touches in (await _by_touches(snapshot, list(campaigns), from_us, to_us)).items():
             by_cells = _by_cells(cells[campaign], n, new.get((campaign, n + 1), NOBODY))
             if by_cells != by_touches:
-                out.append(SaidOtherwise(f"campaign {campaigns[campaign]}", from_us, to_us, by_cells, by_touches))
+                out.append(DigestDifference(f"campaign {campaigns[campaign]}", from_us, to_us, by_cells, by_touches))
     return out
 
 
-def _by_cells(cells: CampaignCells, n: int, new: New) -> Said:
+def _by_cells(cells: CampaignCells, n: int, new: New) -> NumbersOfCampaign:
     touches: dict[Kind, int] = {
         (*kind_of(kind), *statuses): number for (statuses, kind), number in cells.touches[n].items()
     }
-    return Said(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n], new)
+    return NumbersOfCampaign(touches, cells.sessions[n], cells.new_sessions[n], cells.influenced_contacts[n], new)
 
 
-async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int, to_us: int) -> dict[int, Said]:
-    out = {campaign: Said() for campaign in campaigns}
+async def _by_touches(
+    snapshot: Snapshot, campaigns: Sequence[int], from_us: int, to_us: int
+) -> dict[int, NumbersOfCampaign]:
+    out = {campaign: NumbersOfCampaign() for campaign in campaigns}
     asked: tuple[Any, ...] = list(campaigns), from_us, to_us
     for row in await snapshot.fetch(TOUCH_COUNTS, *asked):
         kind = row["type"], row["traffic_class"], row["by_asset"], row["by_via"], row["by_utm"]
@@ -134,10 +136,10 @@ async def _by_touches(snapshot: Snapshot, campaigns: Sequence[int], from_us: int
     return out
 
 
-async def said_otherwise_of_assets(
+async def digest_differences_of_assets(
     snapshot: Snapshot, assets: Mapping[int, str], edges_us: Sequence[int]
-) -> list[SaidOtherwise]:
-    """As `said_otherwise`, for assets (their ids by key)."""
+) -> list[DigestDifference]:
+    """As `digest_differences`, for assets (their ids by key)."""
     if await cells_days(snapshot) is None:
         return []
     out = []
@@ -147,7 +149,7 @@ async def said_otherwise_of_assets(
         cells = await _of_assets(snapshot, assets, span, seen, by_touches=False)
         touches = await _of_assets(snapshot, assets, span, seen, by_touches=True)
         out += [
-            SaidOtherwise(f"asset {assets[asset]}", from_us, to_us, cells[asset], touches[asset])
+            DigestDifference(f"asset {assets[asset]}", from_us, to_us, cells[asset], touches[asset])
             for asset in assets
             if cells[asset] != touches[asset]
         ]
@@ -156,7 +158,7 @@ async def said_otherwise_of_assets(
 
 async def _of_assets(
     snapshot: Snapshot, assets: Collection[int], span: TimeRange, seen: Mapping[int, Seen], *, by_touches: bool
-) -> dict[int, SaidOfAsset]:
+) -> dict[int, NumbersOfAsset]:
     histories = await asset_histories(snapshot, assets, span, by_touches=by_touches)
     out = {}
     for asset, history in histories.items():
@@ -164,5 +166,5 @@ async def _of_assets(
         by_day: DayTouches = {}
         if asset in seen:
             by_day = await touches_by_day(snapshot, asset, span, seen[asset], by_touches=by_touches)
-        out[asset] = SaidOfAsset(by_type, history.influenced, by_day)
+        out[asset] = NumbersOfAsset(by_type, history.influenced, by_day)
     return out

@@ -181,7 +181,7 @@ async def _sections(snapshot: Snapshot, touch: Any, type_: TouchType) -> list[di
 
 async def _entity_event(snapshot: Snapshot, place: tuple[int, int, str]) -> dict[str, Any]:
     row = await snapshot.fetchrow(ENTITY_EVENT, *place)
-    said = {
+    answer = {
         "event_id": place[2], "type": row["type"], "occurred_at": to_rfc3339(place[1]), "contact": None, "counted": True,
         "reason": None, "campaigns": [],
     }  # fmt: skip
@@ -190,5 +190,5 @@ async def _entity_event(snapshot: Snapshot, place: tuple[int, int, str]) -> dict
             IGNORED_ASSOCIATIONS, snapshot.ws, place[0], row["object"], place[1], place[2]
         )
         campaign_id = await snapshot.connection.fetchval(CAMPAIGN_ID, snapshot.ws, row["object"])
-        said |= {"counted": why is None, "reason": why, "campaign_id": campaign_id}
-    return said
+        answer |= {"counted": why is None, "reason": why, "campaign_id": campaign_id}
+    return answer

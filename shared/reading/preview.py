@@ -324,18 +324,18 @@ async def _campaign(snapshot: Snapshot, campaign_id: str) -> dict[str, Any]:
     planned = [] if row["budget_minor"] is None else [to_money(row["budget_minor"], row["currency"])]
     sums = {"budget_in_all": planned, "spent": spent}
     return {
-        "created": now.changed_by is not None, "deleted": now.deleted_by is not None, **_texts(now.said),
+        "created": now.changed_by is not None, "deleted": now.deleted_by is not None, **_texts(now.fields),
         **{name: ", ".join(f"{m['amount']} {m['currency']}" for m in money) for name, money in sums.items() if money},
     }  # fmt: skip
 
 
 def _asset(now: AssetNow, held: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"registered": bool(now.registered_by), **_texts(now.said), "held": held}
+    return {"registered": bool(now.registered_by), **_texts(now.fields), "held": held}
 
 
-def _texts(said: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as texts; dates as `2024-01-31`, goals as they are."""
-    return {name: value if isinstance(value, dict) else str(value) for name, value in said.items()}
+    return {name: value if isinstance(value, dict) else str(value) for name, value in fields.items()}
 
 
 def _compared(before: Mapping[str, Any], after: Mapping[str, Any], named: frozenset[str]) -> list[dict[str, Any]]:

@@ -10,16 +10,16 @@ _NONE = len(WindowStatus)  # the place of a route by which a touch does not reac
 
 def _reasons() -> str:
     """What rule **pre-association** says of a class and the statuses by the three routes, as an array that `reason_of_touch` looks up."""
-    said = []
+    reasons = []
     for traffic_class, statuses in product(sorted(TrafficClass), product(range(_NONE + 1), repeat=len(Route))):
         by_route = {
             route: WindowStatus(status) for route, status in zip(Route, statuses, strict=True) if status != _NONE
         }
         if traffic_class is TrafficClass.RETRACTED or not by_route:
-            said.append("NULL")
+            reasons.append("NULL")
         else:
-            said.append(kept_out(traffic_class, by_route) or "NULL")
-    listed = ",".join(said)
+            reasons.append(kept_out(traffic_class, by_route) or "NULL")
+    listed = ",".join(reasons)
     return f"'{{{listed}}}'::text[]"
 
 

@@ -90,7 +90,7 @@ class NamedAsset(NamedTuple):
             return _TYPES.get(self.asset_type, self.asset_type.replace("_", " "))
         return "ad" if type_ in (T.AD_VIEWED, T.AD_CLICKED) else "asset"
 
-    def said(self, type_: T) -> str:
+    def with_kind(self, type_: T) -> str:
         """The asset in a sentence about a touch of this type, such as `the email 'Spring mail'`."""
         return f"the {self.kind(type_)} '{self.name or self.asset_id}'"
 
@@ -99,8 +99,8 @@ class NamedAsset(NamedTuple):
 class DescribedTouch:
     """What a sentence needs of a touch: the contact that owns it (None: an anonymous visitor), its type and its instant.
 
-    `asset` is what was touched, `via` the tracking URL or ad by which the visit came, `utm` its utm_campaign value, `kind` what the
-    event said of the interaction. `through` says which of them belongs to the campaign: `asset`, `via` or `utm`; None if none does.
+    `asset` is what was touched, `via` the tracking URL or ad by which the visit came, `utm` its utm_campaign value, `kind` how the
+    event describes the interaction. `through` says which of them belongs to the campaign: `asset`, `via` or `utm`; None if none does.
     """
 
     who: NamedContact | None
@@ -120,7 +120,7 @@ class DescribedTouch:
         if self.kind is not None:
             what += f" ({self.kind.replace('_', ' ')})"
         if self.via is not None:
-            what += f" by {self.via.said(T.PAGE_VISITED)}" + (of if self.through == "via" else "")
+            what += f" by {self.via.with_kind(T.PAGE_VISITED)}" + (of if self.through == "via" else "")
         if self.through == "utm":
             what += f" with the utm_campaign '{self.utm}'" + of
         return what
@@ -137,7 +137,7 @@ class DescribedTouch:
 
     def _what(self) -> str:
         if self.asset is not None:
-            return self.asset.said(self.type)
+            return self.asset.with_kind(self.type)
         if self.url is not None:
             parts = urlsplit(self.url)
             shown = (parts.netloc + parts.path).rstrip("/") or self.url
@@ -205,7 +205,7 @@ class LocalTime:
 
 @dataclass(frozen=True, slots=True)
 class DescribedDeal:
-    """What sentences need of a deal. `decided_us` is when an event last said its state, its creation if none did; in microseconds."""
+    """What sentences need of a deal. `decided_us` is when an event last set its state, else when it was created; in microseconds."""
 
     deal_id: str
     name: str | None
@@ -215,7 +215,7 @@ class DescribedDeal:
     decided_us: int
 
     @property
-    def said(self) -> str:
+    def begins(self) -> str:
         """The deal at the beginning of a sentence, such as `The deal 'Big order'`."""
         return f"The deal '{self.name or self.deal_id}'"
 
@@ -223,19 +223,19 @@ class DescribedDeal:
 def deletion(clock: LocalTime, deal: DescribedDeal) -> str:
     """The sentence of the check `not_deleted`."""
     if deal.state is State.DELETED:
-        return f"{deal.said} was deleted on {clock.day(deal.decided_us)}; a deleted deal counts for no campaign."
-    return f"{deal.said} was created on {clock.day(deal.created_us)} and was not deleted."
+        return f"{deal.begins} was deleted on {clock.day(deal.decided_us)}; a deleted deal counts for no campaign."
+    return f"{deal.begins} was created on {clock.day(deal.created_us)} and was not deleted."
 
 
 def outcome(clock: LocalTime, deal: DescribedDeal) -> str:
     """The sentence of the check `not_lost`."""
     if deal.state is State.LOST:
-        return f"{deal.said} was lost on {clock.day(deal.decided_us)}; a lost deal counts for no campaign."
+        return f"{deal.begins} was lost on {clock.day(deal.decided_us)}; a lost deal counts for no campaign."
     if deal.state is State.WON:
-        return f"{deal.said} was won on {clock.day(deal.decided_us)}."
+        return f"{deal.begins} was won on {clock.day(deal.decided_us)}."
     if deal.decided_us != deal.created_us:
-        return f"{deal.said} was reopened on {clock.day(deal.decided_us)} and is open."
-    return f"{deal.said} is open."
+        return f"{deal.begins} was reopened on {clock.day(deal.decided_us)} and is open."
+    return f"{deal.begins} is open."
 
 
 def associated(clock: LocalTime, deal: DescribedDeal, who: NamedContact, joined_us: int, others: int) -> str:
@@ -296,9 +296,9 @@ def not_influenced(
             return f"Before the deal closed on {clock.day(deal.closed_us)}, {text}"
         return f"{one.begins}{text.removeprefix(one.full)}" if one else f"N{text[1:]}"
     if reason is DealReason.INFLUENCED_AFTER_CLOSE:
-        said = influenced(clock, deal, touch, campaign).removesuffix(".")
+        sentence = influenced(clock, deal, touch, campaign).removesuffix(".")
         nobody = f"{one.short} has no" if one else "nobody in the deal has an"
-        return f"{said}; {nobody} earlier touch that counts for the campaign{below}."
+        return f"{sentence}; {nobody} earlier touch that counts for the campaign{below}."
     what = "Joining a static list" if reason is DealReason.STATIC_LIST else "Being enrolled in a workflow"
     did = f"{touch.subject} {touch.did(campaign)} on {clock.day(touch.at_us)}"
     whoever = one.short if one else "anybody in the deal"

@@ -38,13 +38,13 @@ class NamedContact(msgspec.Struct, omit_defaults=True, gc=False):
     email: str | None = None
 
 
-class ToldSettings(msgspec.Struct, gc=False):
+class PersonalSettings(msgspec.Struct, gc=False):
     """The settings that name somebody."""
 
     internal_domains: list[str] | None = None
 
 
-class Said(msgspec.Struct, gc=False):
+class PersonalFields(msgspec.Struct, gc=False):
     """The fields of an event that may be personal; the others are not decoded."""
 
     type: str
@@ -57,7 +57,7 @@ class Said(msgspec.Struct, gc=False):
     target_url: str | None = None
     referrer: str | None = None
     title: str | None = None
-    settings: ToldSettings | None = None
+    settings: PersonalSettings | None = None
 
 
 class Sealing(NamedTuple):
@@ -83,7 +83,7 @@ class Sealed(msgspec.Struct, gc=False):
     beside: dict[str, str] | None
 
 
-def sealed(said: Said, sealing: Sealing) -> Sealed | None:
+def sealed(fields: PersonalFields, sealing: Sealing) -> Sealed | None:
     """Seal an event; None if nothing changes: it names nobody, or it is sealed already.
 
     Its texts are sealed under the key of the first person that it names, contacts before the visitor, else under the workspace's.
@@ -91,48 +91,48 @@ def sealed(said: Said, sealing: Sealing) -> Sealed | None:
     persons, value, url = sealing
     changes: list[Change] = []
     by: Person | None = None
-    if (contact := said.contact) is not None:
+    if (contact := fields.contact) is not None:
         by = _seal_contact(b'"contact"', contact, persons, changes)
-    if (contact := said.into) is not None:
+    if (contact := fields.into) is not None:
         into = _seal_contact(b'"into"', contact, persons, changes)
         by = by or into
-    if said.contacts:
-        by = _seal_contacts(said.contacts, persons, changes)
-    if (visitor := said.visitor_id) is not None and not (visitor.startswith("~") and _is_pseudonym(visitor)):
+    if fields.contacts:
+        by = _seal_contacts(fields.contacts, persons, changes)
+    if (visitor := fields.visitor_id) is not None and not (visitor.startswith("~") and _is_pseudonym(visitor)):
         person = persons["v", visitor]  # type: ignore[index]  # a plain tuple is equal to a `Name`, and made in less time
         changes.append((b'"visitor_id"', _encode(visitor), _encode(person.pseudonym)))
         by = by or person
-    if said.properties:
-        _seal_properties(said.properties, by, value, changes)
-    if (settings := said.settings) is not None and settings.internal_domains:
+    if fields.properties:
+        _seal_properties(fields.properties, by, value, changes)
+    if (settings := fields.settings) is not None and settings.internal_domains:
         _seal_settings(settings, persons, changes)
     short: dict[str, str] | None = None
     text: str | None
-    if (text := said.url) is not None and may_have_values(text) and (stored := url(text)) != text:
+    if (text := fields.url) is not None and may_have_values(text) and (stored := url(text)) != text:
         changes.append((b'"url"', _encode(text), _encode(stored)))
         short = {"url": text}
-    if (text := said.target_url) is not None and (stored := url(text)) != text:
+    if (text := fields.target_url) is not None and (stored := url(text)) != text:
         changes.append((b'"target_url"', _encode(text), _encode(stored)))
         short = {**(short or {}), "target_url": text}
-    if (text := said.referrer) and (stored := reduced(text)) != text:
+    if (text := fields.referrer) and (stored := reduced(text)) != text:
         changes.append((b'"referrer"', _encode(text), _encode(stored)))
         short = {**(short or {}), "referrer": text}
-    if (text := said.title) and not _is_pseudonym(text):
+    if (text := fields.title) and not _is_pseudonym(text):
         changes.append((b'"title"', _encode(text), _encode(value(text))))
         short = {**(short or {}), "title": text}
     if short is None:
         return Sealed(changes, None) if changes else None
-    if said.type == REGISTERED:
-        for name in _values_of(said):
+    if fields.type == REGISTERED:
+        for name in _values_of(fields):
             persons[name]
     by = by or persons[OF_WORKSPACE]
     return Sealed(changes, {"by": by.pseudonym, "sealed": by.key.seal(_encode(short), BESIDE)})
 
 
-def names_of(said: Said) -> list[Name]:
+def names_of(fields: PersonalFields) -> list[Name]:
     """The names of the contact that an event is about; what is a pseudonym already is left out."""
     found: list[Name] = []
-    if (contact := said.contact) is not None:
+    if (contact := fields.contact) is not None:
         if contact.id is not None and not _is_pseudonym(contact.id):
             found.append(Name("c", contact.id))
         if contact.email is not None and not _is_pseudonym(contact.email):
@@ -196,18 +196,18 @@ def _sealed_property(name: str, value: str | None, by: Person | None, digest: Ca
     return f"~s{by.pseudonym.removeprefix('~')}:{by.key.seal(value.encode(), PROPERTY)}"
 
 
-def _seal_settings(settings: ToldSettings, persons: Mapping[Name, Person], changes: list[Change]) -> None:
+def _seal_settings(settings: PersonalSettings, persons: Mapping[Name, Person], changes: list[Change]) -> None:
     stored = [d if PSEUDONYM.fullmatch(d) else persons[Name("d", d)].pseudonym for d in _domains_of(settings)]
     if stored != settings.internal_domains:
         changes.append((SETTINGS, _encode(settings.internal_domains), _encode(stored)))
 
 
-def _values_of(said: Said) -> list[Name]:
+def _values_of(fields: PersonalFields) -> list[Name]:
     """The values that digests stand for in the URLs of a registered asset, so that its URL can be shown."""
-    return [Name("q", value) for url in (said.url, said.target_url) for value in values_in(url or "")]
+    return [Name("q", value) for url in (fields.url, fields.target_url) for value in values_in(url or "")]
 
 
-def _domains_of(settings: ToldSettings) -> list[str]:
+def _domains_of(settings: PersonalSettings) -> list[str]:
     """The domains of the workspace's own people, as the rule compares them."""
     return [
         domain if PSEUDONYM.fullmatch(domain) else normalised_host(domain.strip().removeprefix("@"))

@@ -6,7 +6,7 @@ from functools import partial
 from shared.log.port import Entry, EventLog, LogUnavailable, Position
 from shared.sealing.fields import Sealing, names_of, sealed
 from shared.sealing.names import Name
-from shared.sealing.record import said_in, with_changes
+from shared.sealing.record import personal_fields_of, with_changes
 from shared.sealing.vault import ATTEMPTS, Vault
 
 FORGETS = "contact_forgotten"
@@ -76,12 +76,12 @@ async def as_stored(log: EventLog, workspace: str, values: Sequence[bytes]) -> S
 
 async def seal_all(vault: Vault, workspace: str, values: Sequence[bytes]) -> tuple[list[bytes], set[Name]]:
     """Records of the log, sealed; and the names that they say are to be forgotten. Raises `LogUnavailable`."""
-    said = [said_in(value) for value in values]
-    forgotten = {name for fields in said if fields.type == FORGETS for name in names_of(fields)}
+    personal = [personal_fields_of(value) for value in values]
+    forgotten = {name for fields in personal if fields.type == FORGETS for name in names_of(fields)}
     for _ in range(ATTEMPTS):
         sealing = Sealing(vault.persons(workspace), partial(vault.value, workspace), partial(vault.url, workspace))
         stored = []
-        for value, fields in zip(values, said, strict=True):
+        for value, fields in zip(values, personal, strict=True):
             changed = sealed(fields, sealing)
             stored.append(value if changed is None else with_changes(value, changed))
         kept = vault.keep()

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from shared.events.codec import KeyClass
-from shared.sealing.fields import SETTINGS, Said, Sealed
+from shared.sealing.fields import SETTINGS, PersonalFields, Sealed
 
 
 class _Read(msgspec.Struct, gc=False):
-    event: Said
+    event: PersonalFields
 
 
 class RecordByField(msgspec.Struct, omit_defaults=True, gc=False):
@@ -30,15 +30,15 @@ class RecordByField(msgspec.Struct, omit_defaults=True, gc=False):
     key_hint: str | None = None
 
 
-_decode_said = msgspec.json.Decoder(_Read).decode
+_decode_personal_fields = msgspec.json.Decoder(_Read).decode
 _decode_record = msgspec.json.Decoder(RecordByField).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def said_in(value: bytes) -> Said:
+def personal_fields_of(value: bytes) -> PersonalFields:
     """What the event of a record says of persons. Raises one of `UNDECODABLE` where the record does not hold one."""
-    return _decode_said(value).event
+    return _decode_personal_fields(value).event
 
 
 def with_changes(value: bytes, sealed: Sealed) -> bytes:

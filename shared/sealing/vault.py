@@ -267,12 +267,12 @@ class Vault:
             for place, person in persons.items()
         ]
         pseudonyms = [person.pseudonym for person in persons.values()]
-        said = await connection.execute(
+        status = await connection.execute(
             ADD, list(workspaces), ",".join([str(workspaces[workspace]) for workspace, _ in persons]),
             ",".join([digest for _, digest in persons]), ",".join(pseudonyms),
             ",".join([str(key_of(pseudonym)) for pseudonym in pseudonyms]), ",".join(wrapped), not self._durable,
         )  # fmt: skip
-        return bool(said == f"INSERT 0 {len(persons)}")
+        return bool(status == f"INSERT 0 {len(persons)}")
 
     async def _kept(self, connection: Any, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Person]:
         """The persons that have a row, by workspace and digest."""

@@ -63,7 +63,7 @@ def operations_router(checks: Mapping[str, Check], measured: Callable[[], Awaita
         """What the process needs can be reached, and how far behind a projector is; else 503."""
         answers = await asyncio.gather(*(_checked(check) for check in checks.values()))
         wrong = any(check.required and not well for check, (well, _) in zip(checks.values(), answers, strict=True))
-        body = {name: said for name, (_, said) in zip(checks, answers, strict=True)}
+        body = {name: text for name, (_, text) in zip(checks, answers, strict=True)}
         return _json({"status": "unavailable" if wrong else "ready", **body}, 503 if wrong else 200)
 
     @router.get("/metrics", tags=["operations"])

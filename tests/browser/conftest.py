@@ -97,7 +97,7 @@ class Site:
     context: BrowserContext
     key: str
     before: int = 0
-    said: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
     expected: str = "$^"
     """A pattern of what the browser itself says on the console, where the test makes a request fail."""
 
@@ -128,8 +128,10 @@ class Site:
     def new_page(self, context: BrowserContext | None = None) -> Page:
         """An empty page of a context (None: the site's own), whose errors are noted."""
         page = (context or self.context).new_page()
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        page.on(
+            "console", lambda message: self.console_errors.append(message.text) if message.type == "error" else None
+        )
         return page
 
     def open(self, path: str, host: str = SHOP, referer: str | None = None) -> Page:
@@ -208,4 +210,4 @@ def site(up: Up, store: str, browser: Browser) -> Iterator[Site]:
     pages.shutdown()
     thread.join()
     pages.server_close()
-    assert [said for said in site.said if not re.search(site.expected, said)] == []
+    assert [error_text for error_text in site.console_errors if not re.search(site.expected, error_text)] == []

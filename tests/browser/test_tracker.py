@@ -42,8 +42,8 @@ def noticed(site: Site, origin: str, number: int) -> set[str]:
     until_s = time.monotonic() + PATIENCE_S
     with site.up.client("read") as client:
         while True:
-            said = client.get("/v1/browsers").json()["notices"]
-            kinds = {row["notice"] for row in said if row["origin"] == origin}
+            notices = client.get("/v1/browsers").json()["notices"]
+            kinds = {row["notice"] for row in notices if row["origin"] == origin}
             if len(kinds) >= number or time.monotonic() > until_s:
                 return kinds
             time.sleep(0.2)

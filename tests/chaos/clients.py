@@ -140,7 +140,7 @@ async def _slow_export(world: World, workspace: str) -> tuple[int, bool]:
             await asyncio.sleep(len(piece) / SLOW_BYTES_PER_S)
         waited = process.returncode is None
         async with asyncio.timeout(REST_WITHIN_S):
-            rest, said = await asyncio.gather(process.stdout.read(), process.stderr.read())
+            rest, errors = await asyncio.gather(process.stdout.read(), process.stderr.read())
             code = await process.wait()
     finally:
         if process.returncode is None:
@@ -149,7 +149,7 @@ async def _slow_export(world: World, workspace: str) -> tuple[int, bool]:
             await process.wait()
     ids = [orjson.loads(line)["id"] for line in b"".join([*got, rest]).splitlines()]
     if code or len(set(ids)) != len(ids) or not set(ids) <= world.sent[workspace]:
-        raise Wrong(f"a slow export ended with {code}, {len(ids)} events, {len(set(ids))} ids: {said[-500:]!r}")
-    if orjson.loads(said.splitlines()[-1])["events"] != len(ids):
-        raise Wrong(f"a slow export says {said!r}, but {len(ids)} events came")
+        raise Wrong(f"a slow export ended with {code}, {len(ids)} events, {len(set(ids))} ids: {errors[-500:]!r}")
+    if orjson.loads(errors.splitlines()[-1])["events"] != len(ids):
+        raise Wrong(f"a slow export says {errors!r}, but {len(ids)} events came")
     return len(ids), waited

@@ -72,15 +72,15 @@ async def step_ours(world: World, clock: Path, url: str, others: Sequence[str]) 
     """
     if library() is None:
         return "; no process's own clock stepped, for libfaketime is not installed"
-    said = []
+    steps = []
     async with httpx.AsyncClient(timeout=15) as client:
         for hours in OWN_STEPS_HOURS:
             clock.write_text(f"{hours:+d}h")
             await _stepped(client, url, hours)
             await asyncio.sleep(OWN_STEP_S)
-            said.append(f"{hours:+d} h")
+            steps.append(f"{hours:+d} h")
     clock.write_text("+0")
-    return f"; the wall clocks of {', '.join(others)} stepped by {', '.join(said)} and back"
+    return f"; the wall clocks of {', '.join(others)} stepped by {', '.join(steps)} and back"
 
 
 async def _stepped(client: httpx.AsyncClient, url: str, hours: int) -> None:

@@ -193,9 +193,9 @@ async def kill_rebuild(world: Many) -> str:
 
 async def step_clocks(world: Many) -> str:
     """Senders' clocks step, and then those of some of our processes."""
-    said = await step_senders(world)
+    steps = await step_senders(world)
     second = {role: services[1] for role, services in world.services.items()}
-    return said + await step_ours(world, world.clock, second["ingest"].url, [f"the second {role}" for role in second])
+    return steps + await step_ours(world, world.clock, second["ingest"].url, [f"the second {role}" for role in second])
 
 
 FAULTS = (

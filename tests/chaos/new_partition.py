@@ -121,7 +121,7 @@ async def _readable(world: World, client: httpx.AsyncClient, workspace: str, pos
 async def _ended(process: asyncio.subprocess.Process) -> Any:
     """What a `verify` said. It must have found no difference."""
     async with asyncio.timeout(VERIFIED_WITHIN_S):
-        said, errors = await process.communicate()
+        output, errors = await process.communicate()
     if process.returncode:
-        raise Wrong(f"`verify` ended with {process.returncode}: {said[-1000:]!r} {errors[-2000:]!r}")
-    return orjson.loads(said)
+        raise Wrong(f"`verify` ended with {process.returncode}: {output[-1000:]!r} {errors[-2000:]!r}")
+    return orjson.loads(output)

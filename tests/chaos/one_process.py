@@ -57,7 +57,7 @@ class Single(World):
             print(
                 f"  no small disk can be made ({error}); a trigger of PostgreSQL's raises the error of a full disk instead"
             )
-        self.up = start(self.data, said=self.directory / "up.log")
+        self.up = start(self.data, errors_to=self.directory / "up.log")
         self._url = Embedded(self.data)._running_elsewhere()
         self.keys["default"] = self.up.keys
         with self.up.client("admin") as client:

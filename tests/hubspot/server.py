@@ -129,8 +129,8 @@ class FakeHubSpot:
                 status, answer = 200, self._answer(request.command, path, query, json.loads(body) if body else {})
                 if answer.get("numErrors"):
                     status = 207
-        except Answer as said:
-            status, answer = said.status, said.body
+        except Answer as raised:
+            status, answer = raised.status, raised.body
         except BreakOff:
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)

@@ -72,7 +72,7 @@ async def send_company(way: str, of: Company, workspace: Workspace, folder: Path
                 workspace.name,
                 1e9,
                 lambda _: None,
-                mapping=mapping(name, said=MappingOptions(lists=stages)),
+                mapping=mapping(name, options=MappingOptions(lists=stages)),
             ).run(path)
             assert not tally.refused
     else:

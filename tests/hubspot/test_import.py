@@ -85,7 +85,7 @@ def test_failures_and_limits_of_hubspot_change_nothing_of_what_comes_in(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("moods", "said"),
+    ("moods", "expected"),
     [
         (Moods(fails={429: 1.0}, policy="DAILY"), "run the same command again tomorrow"),
         (Moods(fails={429: 1.0}, retry_after_s="3600"), "run the same command again tomorrow"),
@@ -96,9 +96,9 @@ def test_failures_and_limits_of_hubspot_change_nothing_of_what_comes_in(
     ],
 )
 def test_what_waiting_does_not_mend_is_reported_and_not_waited_for(
-    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, moods: Moods, said: str
+    workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, moods: Moods, expected: str
 ) -> None:
-    with pytest.raises(HubSpotRefuses, match=said):
+    with pytest.raises(HubSpotRefuses, match=expected):
         runner.run(import_(workspace, an_account(), tmp_path / "s", moods))
 
 
@@ -323,11 +323,11 @@ def test_the_file_of_another_account_is_not_taken(workspace: Workspace, runner: 
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "expected"),
     [("http://api.hubapi.com", "not https"), ("ftp://x", "not an address"), ("api.hubapi.com", "not an address")],
 )
-def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, said: str) -> None:
-    with pytest.raises(HubSpotRefuses, match=said):
+def test_the_token_goes_only_where_nobody_can_read_it_on_the_way(url: str, expected: str) -> None:
+    with pytest.raises(HubSpotRefuses, match=expected):
         HubSpot(TOKEN, url)
 
 
@@ -360,7 +360,7 @@ def run(arguments: list[str], env: Mapping[str, str]) -> "subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(
-    ("token", "scopes", "said"),
+    ("token", "scopes", "expected"),
     [
         ("pat-eu1-wrong", SCOPES, "HubSpot does not know the access token (401)"),
         (TOKEN, SCOPES[1:], "needs the scope marketing.campaigns.read"),
@@ -370,15 +370,17 @@ def run(arguments: list[str], env: Mapping[str, str]) -> "subprocess.CompletedPr
     ],
 )  # fmt: skip
 def test_a_token_that_does_not_do_is_said_in_one_line_and_exits_1(
-    database_url: str, workspace: Workspace, tmp_path: Path, token: str, scopes: tuple[str, ...], said: str
+    database_url: str, workspace: Workspace, tmp_path: Path, token: str, scopes: tuple[str, ...], expected: str
 ) -> None:
     with FakeHubSpot(an_account(), Moods(scopes=scopes)) as server:
         done = run(
             command(workspace.name, server, tmp_path / "s"), environment(database_url, TOUCHLINE_HUBSPOT_TOKEN=token)
         )
-    assert (done.returncode, said in " ".join(done.stderr.split()), "Traceback" in done.stderr) == (1, True, False), (
-        done.stderr
-    )
+    assert (done.returncode, expected in " ".join(done.stderr.split()), "Traceback" in done.stderr) == (
+        1,
+        True,
+        False,
+    ), done.stderr
     assert not token or token not in done.stderr + done.stdout
 
 
@@ -403,9 +405,9 @@ def test_the_token_may_be_in_a_file_and_the_summary_shows_what_hubspot_does_not(
         again = run(
             command(workspace.name, server, tmp_path / "s", "--token", TOKEN, "--json"), environment(database_url)
         )
-    said = orjson.loads(again.stdout)
-    assert said["records"]["deals"]["compared"]["new"] == 0
-    assert said["deals"]["rows"] == 70
+    summary = orjson.loads(again.stdout)
+    assert summary["records"]["deals"]["compared"]["new"] == 0
+    assert summary["deals"]["rows"] == 70
 
 
 def test_an_import_that_is_killed_again_and_again_goes_on_and_counts_once(

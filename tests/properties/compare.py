@@ -46,9 +46,9 @@ async def differences(client: httpx.AsyncClient, oracle: Oracle, rng: random.Ran
     for contact in oracle.contacts:
         await _journey(client, oracle, contact, check)
         got = await _get(client, f"/v1/contacts/{quote(max(contact)[1], safe='')}")
-        said = {m["salesforce_campaign_id"]: (m["source"], m["event_id"]) for m in got["salesforce_campaigns"]}
-        check(f"{contact} in Salesforce", oracle.salesforce_of(contact), said)
-        check(f"{contact} in Salesforce, ids", sorted(said), got["salesforce_campaign_ids"])
+        memberships = {m["salesforce_campaign_id"]: (m["source"], m["event_id"]) for m in got["salesforce_campaigns"]}
+        check(f"{contact} in Salesforce", oracle.salesforce_of(contact), memberships)
+        check(f"{contact} in Salesforce, ids", sorted(memberships), got["salesforce_campaign_ids"])
         since = {m["event_id"]: dt.datetime.fromisoformat(m["joined_at"]) for m in got["salesforce_campaigns"]}
         check(f"{contact} in Salesforce since", {i: at(oracle.unique[i]) for i in since}, since)
     for deal in oracle.deals:
@@ -67,10 +67,10 @@ async def _get(client: httpx.AsyncClient, path: str) -> Any:
 
 async def _campaign(client: httpx.AsyncClient, oracle: Oracle, campaign: str, rng: random.Random, check: Any) -> None:
     span = BASE + dt.timedelta(minutes=rng.choice([0, 10, 30, 60])), BASE + dt.timedelta(days=2, minutes=30)
-    said = "&from={}&to={}".format(*(quote(i.isoformat()) for i in span))
+    range_query = "&from={}&to={}".format(*(quote(i.isoformat()) for i in span))
     for model, chosen, query in (
         ("linear", None, ""),
-        (rng.choice(list(MODELS)), span, said),
+        (rng.choice(list(MODELS)), span, range_query),
     ):
         got = await _get(client, f"/v1/campaigns/{campaign}/overview?model={model}{query}")
         wanted = oracle.overview(campaign, model, chosen)

@@ -64,8 +64,8 @@ def settled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         as_of_us = None if event.as_of is None else to_micros(event.as_of)
         instant = event.occurred_at or event.as_of
         assert instant is not None
-        said = int.from_bytes(sha256(canonical(raw)).digest()[:8])
-        by_id[sent["id"]].append((Version(as_of_us, said, to_micros(instant), offset), sent))
+        digest = int.from_bytes(sha256(canonical(raw)).digest()[:8])
+        by_id[sent["id"]].append((Version(as_of_us, digest, to_micros(instant), offset), sent))
     out = []
     for each in by_id.values():
         content = {version: sha256(canonical(orjson.dumps(sent))).digest() for version, sent in each}

@@ -386,9 +386,9 @@ class Oracle:
             return self.contact_of[names(touch["contact"])[0]]
         if "visitor_id" not in touch:
             return None
-        said = [e for e in self.events if e.get("visitor_id") == touch["visitor_id"] and "contact" in e]
-        before = [e for e in said if order(e) <= order(touch)]
-        chosen = before[-1] if before else (said[0] if said else None)
+        naming = [e for e in self.events if e.get("visitor_id") == touch["visitor_id"] and "contact" in e]
+        before = [e for e in naming if order(e) <= order(touch)]
+        chosen = before[-1] if before else (naming[0] if naming else None)
         return None if chosen is None else self.contact_of[names(chosen["contact"])[0]]
 
     @property

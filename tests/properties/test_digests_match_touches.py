@@ -22,7 +22,7 @@ from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading.asset_list import seen_assets
 from shared.reading.cells import CampaignCells, campaign_cells, cells_days
-from shared.reading.cells_compared import SaidOtherwise, said_otherwise, said_otherwise_of_assets
+from shared.reading.cells_compared import DigestDifference, digest_differences, digest_differences_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.drilldown import contacts_behind
 from shared.reading.drilldown_assets import REACHED, contacts_influenced
@@ -67,7 +67,7 @@ def at_night(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def play_and_compare(
     running: Running, events: list[dict[str, Any]], rng: random.Random
-) -> list[SaidOtherwise | EarnedOtherwise]:
+) -> list[DigestDifference | EarnedOtherwise]:
     workspace = await new_workspace(running, "cells")
     sent = events + [e for e in events if rng.random() < 0.2]
     rng.shuffle(sent)
@@ -98,13 +98,13 @@ async def play_and_compare(
 
 async def compare(
     running: Running, raw: Any, workspace: Workspace, rng: random.Random, instants_us: list[int], ranges: int = 1
-) -> list[SaidOtherwise | EarnedOtherwise]:
+) -> list[DigestDifference | EarnedOtherwise]:
     """What digests and sums say otherwise than touches in some ranges; pages of contacts and sessions are compared, too."""
     async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
         for _ in range(ranges):
             edges_us = some_edges(rng, instants_us)
-            cells = await said_otherwise(snapshot, KEYS, edges_us)
-            cells += await said_otherwise_of_assets(snapshot, ASSETS, edges_us)
+            cells = await digest_differences(snapshot, KEYS, edges_us)
+            cells += await digest_differences_of_assets(snapshot, ASSETS, edges_us)
             if found := [*cells, *await earned_otherwise(snapshot, edges_us)]:
                 return found
             asked = rng.choice(list(KEYS)), TimeRange(edges_us[0], edges_us[-1]), rng.choice([1, 2, 5])
@@ -233,8 +233,8 @@ async def play_in_order(
 
         async def compared() -> CampaignCells:
             async with snapshot_on(raw, workspace.name, running.generation.name) as snapshot:
-                assert not await said_otherwise(snapshot, key, [BEGINNING_US, END_US])
-                assert not await said_otherwise_of_assets(snapshot, named, [BEGINNING_US, END_US])
+                assert not await digest_differences(snapshot, key, [BEGINNING_US, END_US])
+                assert not await digest_differences_of_assets(snapshot, named, [BEGINNING_US, END_US])
                 assert not await earned_otherwise(snapshot, [BEGINNING_US, END_US])
                 days = await cells_days(snapshot)
                 assert days is not None

@@ -63,7 +63,7 @@ async def contradictions(workspace: Workspace, touches: list[dict[str, Any]]) ->
         restored: list[dict[str, Any]] = []
         for n, touch in enumerate(touches):
             answer = (await client.get(f"/v1/events/{quote(touch['id'], safe='')}/explain")).json()
-            said = explained({**answer, "list_type": touch.get("list_type")})
+            explained_routes = explained({**answer, "list_type": touch.get("list_type")})
             taken = {"type": "event_retracted", "id": f"taken-{n}", "event_id": touch["id"]}
             assert (await workspace.send(*restored, taken)).status_code == 202
             restored = [{"type": "event_retracted", "id": f"restored-{n}", "event_id": taken["id"]}]
@@ -72,8 +72,8 @@ async def contradictions(workspace: Workspace, touches: list[dict[str, Any]]) ->
             for campaign in before:
                 kind = next((kind for c, kind, _ in found if c == campaign), "neither")
                 PAIRS["counts" if kind == "touches" else kind] += 1
-            if found != said:
-                out.append(f"{touch['id']}: is said to be in {sorted(said)}, lowers {sorted(found)}")
+            if found != explained_routes:
+                out.append(f"{touch['id']}: is said to be in {sorted(explained_routes)}, lowers {sorted(found)}")
     return out
 
 

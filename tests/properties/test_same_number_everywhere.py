@@ -245,9 +245,9 @@ async def behind_rows(asked: Asked) -> Numbers:
             which = f"reason={row['reason']}" if row["group"] is None else f"group={quote(row['group'], safe='')}"
             for kind in lists:
                 items = (await asked.got(f"/v1/reports/attribution/{kind}?{report}&{which}&{ALL}"))["items"]
-                said = f"{kind} behind {of} by {by}, {which}"
+                described = f"{kind} behind {of} by {by}, {which}"
                 lookback = row.get("reason") == "no_journey"  # what is within no lookback is in this row, too
-                assert lookback or len(items) == row[kind], f"{said}: {len(items)}, {row[kind]} in the report"
+                assert lookback or len(items) == row[kind], f"{described}: {len(items)}, {row[kind]} in the report"
                 result: Any
                 wanted: Any
                 if of == "revenue":
@@ -258,8 +258,8 @@ async def behind_rows(asked: Asked) -> Numbers:
                 else:
                     result, wanted = sum(Decimal(i["credit"]) for i in items), Decimal(row["credit"][asked.model])
                 no_touch = lookback and kind == "contacts" and of != "contacts"
-                assert no_touch or result == wanted, f"{said}: {result}, {wanted} in the report"
-                assert not no_touch or not items, said
+                assert no_touch or result == wanted, f"{described}: {result}, {wanted} in the report"
+                assert not no_touch or not items, described
     return {}
 
 

@@ -24,25 +24,25 @@ from tests.conftest import Workspace
 EXPORTS = Path(__file__).parent.parent / "exports"
 
 
-def lines(path: Path, by: str, said: MappingOptions | None = None) -> list[Line]:
-    return list(read_lines(path, mapping(by, said=said)))
+def lines(path: Path, by: str, options: MappingOptions | None = None) -> list[Line]:
+    return list(read_lines(path, mapping(by, options=options)))
 
 
-def events(path: Path, by: str, said: MappingOptions | None = None) -> list[dict[str, Any]]:
-    return [orjson.loads(each) for line in lines(path, by, said) for each in line.events if isinstance(each, bytes)]
+def events(path: Path, by: str, options: MappingOptions | None = None) -> list[dict[str, Any]]:
+    return [orjson.loads(each) for line in lines(path, by, options) for each in line.events if isinstance(each, bytes)]
 
 
-def refusals(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[int, str | None, str]]:
+def refusals(path: Path, by: str, options: MappingOptions | None = None) -> list[tuple[int, str | None, str]]:
     return [
         (line.number, each.field, each.message)
-        for line in lines(path, by, said)
+        for line in lines(path, by, options)
         for each in line.events
         if isinstance(each, Refusal)
     ]
 
 
-def spent(path: Path, by: str, said: MappingOptions | None = None) -> list[tuple[str, str, str, str]]:
-    return [(e["id"], e["on"], e["amount"], e["currency"]) for e in events(path, by, said)]
+def spent(path: Path, by: str, options: MappingOptions | None = None) -> list[tuple[str, str, str, str]]:
+    return [(e["id"], e["on"], e["amount"], e["currency"]) for e in events(path, by, options)]
 
 
 def write(path: Path, *rows: str) -> Path:
@@ -108,17 +108,17 @@ def test_a_day_is_one_however_it_is_written(tmp_path: Path, day: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "cost", "said", "wanted"),
+    ("header", "cost", "given", "wanted"),
     [
         ("Cost", "EUR 12.40", None, "EUR"), ("Cost", "12.40 NOK", None, "NOK"), ("Cost (SEK)", "12.40", None, "SEK"),
         ("Cost", "$12.40", "USD", "USD"), ("Cost", "12.40", "eur", "EUR"),
     ],
 )  # fmt: skip
 def test_a_currency_is_found_beside_the_amount_or_in_its_columns_name_or_is_said(
-    tmp_path: Path, header: str, cost: str, said: str | None, wanted: str
+    tmp_path: Path, header: str, cost: str, given: str | None, wanted: str
 ) -> None:
     path = write(tmp_path / "g.csv", f"Day,Campaign,{header}", f"2026-01-31,c,{cost}")
-    assert spent(path, "google-ads", MappingOptions(currency=said)) == [
+    assert spent(path, "google-ads", MappingOptions(currency=given)) == [
         ("google-ads-c-2026-01-31", "2026-01-31", "12.40", wanted)
     ]
 
@@ -174,12 +174,12 @@ def test_a_sum_keeps_every_digit_of_its_rows(tmp_path: Path) -> None:
 
 
 def tally_of(
-    workspace: Workspace, runner: asyncio.Runner, path: Path, by: str, said: MappingOptions | None = None
+    workspace: Workspace, runner: asyncio.Runner, path: Path, by: str, options: MappingOptions | None = None
 ) -> Tally:
     async def run() -> Tally:
         running = workspace.running
         sender = Backfill(
-            running.pool, running.log, workspace.name, 1e9, lambda _: None, mapping=mapping(by, said=said)
+            running.pool, running.log, workspace.name, 1e9, lambda _: None, mapping=mapping(by, options=options)
         )
         tally = await sender.run(path)
         await workspace.project()
@@ -209,18 +209,18 @@ def test_an_export_sent_again_replaces_what_was_spent_and_adds_nothing(
 ) -> None:
     create(workspace, runner, "spring")
     head = "Day,Campaign,Campaign ID,Currency code,Cost"
-    said = MappingOptions(campaigns={"21": "spring"})
+    options = MappingOptions(campaigns={"21": "spring"})
     first = write(tmp_path / "1.csv", head, "2026-01-30,s,21,EUR,10.00", "2026-01-31,s,21,EUR,20.00")
-    tally_of(workspace, runner, first, "google-ads", said)
+    tally_of(workspace, runner, first, "google-ads", options)
     assert spends(workspace, runner, "spring") == money("30.00")
     by_device = write(
         tmp_path / "2.csv", "Day,Campaign,Campaign ID,Device,Currency code,Cost", "2026-01-31,s,21,a,EUR,15.00", "2026-01-31,s,21,b,EUR,7.50",
         "2026-02-01,s,21,a,EUR,1.00",
     )  # fmt: skip
-    tally = tally_of(workspace, runner, by_device, "google-ads", said)
+    tally = tally_of(workspace, runner, by_device, "google-ads", options)
     assert (tally.compared.counts["updated"], tally.compared.counts["new"]) == (1, 1)
     assert spends(workspace, runner, "spring") == money("33.50")
-    tally_of(workspace, runner, by_device, "google-ads", said)
+    tally_of(workspace, runner, by_device, "google-ads", options)
     assert spends(workspace, runner, "spring") == money("33.50")
 
 
@@ -261,11 +261,11 @@ def test_a_table_of_campaigns_is_read_in_any_case_and_says_what_is_wrong(tmp_pat
     with pytest.raises(UnknownCampaign, match="no campaign 'brand' was created"):
         result.of(["21000000002"])
     assert result.of(["our BRAND"]) == "Brand"
-    for rows, said in (
+    for rows, expected in (
         (("a,b", "1,2"), "needs the columns ad_campaign and campaign_id"), (("ad_campaign,campaign_id", "x,"), "line 2: a row needs both"),
         (("ad_campaign,campaign_id", "x,a", "X,b"), "line 3: 'X' is 'a' on an earlier line, and 'b' here"),
     ):  # fmt: skip
-        with pytest.raises(BadMapping, match=said):
+        with pytest.raises(BadMapping, match=expected):
             read_table(write(tmp_path / "bad.csv", *rows))
 
 
@@ -293,8 +293,8 @@ def test_every_row_of_a_random_report_is_accounted_for(
     text.writelines(f"Title {n}\n" for n in range(titles))
     csv.writer(text, delimiter=delimiter).writerows([("Day", "Campaign", "Currency code", "Cost"), *rows])
     (tmp_path / "r.csv").write_bytes(text.getvalue().encode(encoding))
-    said = mapping("google-ads", said=MappingOptions(decimal="."))
-    read = list(read_lines(tmp_path / "r.csv", said))
+    read_by = mapping("google-ads", options=MappingOptions(decimal="."))
+    read = list(read_lines(tmp_path / "r.csv", read_by))
     refused = [line for line in read if any(isinstance(found, Refusal) for found in line.events)]
     found = [line for line in read if line not in refused and (line.events or line.summed)]
     nothing = [line for line in read if not line.events and not line.summed]

@@ -244,18 +244,18 @@ def test_the_summary_reads_as_text(up: tuple[Up, Path], tmp_path: Path) -> None:
     _, data = up
     (tmp_path / "deals.csv").write_text(DEALS)
     done = run(data, str(tmp_path / "deals.csv"), *OPTIONS, "--dry-run")
-    said = done.stdout.decode()
+    output = done.stdout.decode()
     for line in (
         "rows: 6 read; 3 became events, 1 became no event, 2 were refused", "values that no `when` accepts in Deal Stage: 1 rows", "Negotiation",
         "deals: 1 won, 1 lost, 1 open", "1  without a contact", "cannot count for any campaign as they are: no_contact",
         "no column: Currency|Deal Currency Code|Deal Currency",
     ):  # fmt: skip
-        assert line in said, said
+        assert line in output, output
     assert "the row is cut short" in done.stderr.decode()
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "expected"),
     [
         (["--mapping", "hubspot-deals"], 1, "line 2: Close Date: '05/04/2024' can be 5 April 2024 or 4 May 2024"),
         (["--mapping", "hubspot-deals", "--day-first", "--month-first"], 2, "it cannot be used together with --month-first"),
@@ -269,13 +269,13 @@ def test_the_summary_reads_as_text(up: tuple[Up, Path], tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_said_in_one_line(
-    up: tuple[Up, Path], tmp_path: Path, options: list[str], code: int, said: str
+    up: tuple[Up, Path], tmp_path: Path, options: list[str], code: int, expected: str
 ) -> None:
     _, data = up
     (tmp_path / "deals.csv").write_text(DEALS.replace("Signed", "Closed won"))
     done = run(data, str(tmp_path / "deals.csv"), *options)
     errors = " ".join(done.stderr.decode().replace("│", " ").split())
-    assert (done.returncode, said in errors, "Traceback" in errors) == (code, True, False), errors
+    assert (done.returncode, expected in errors, "Traceback" in errors) == (code, True, False), errors
 
 
 def test_a_backfill_that_is_killed_again_and_again_goes_on_and_counts_once(up: tuple[Up, Path], tmp_path: Path) -> None:

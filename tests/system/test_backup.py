@@ -249,8 +249,8 @@ def test_a_store_with_anything_in_it_is_not_overwritten(
     workspace = runner.run(filled(source))
     env = environment(own_database, None)
     file = Path(command(env, "backup", "create", str(tmp_path / "b"))["file"])
-    said = fails(env, "backup", "restore", str(file))
-    assert "this store is not empty" in said
+    output = fails(env, "backup", "restore", str(file))
+    assert "this store is not empty" in output
     assert runner.run(source.log.end(partition_of(workspace.name, source.log.partitions))) > 0
     assert "exists already" in fails(env, "backup", "create", str(file))
 
@@ -284,17 +284,17 @@ def rewritten(file: Path, *pairs: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "expected"),
     [("cut", "is not a backup of Touchline, or is incomplete"), ("changed", "is damaged: event_log"),
      ("another", "is not a backup of Touchline"), ("newer", "made by a newer release")],
 )  # fmt: skip
 def test_a_file_that_is_no_sound_backup_is_refused_before_anything_is_written(
-    source: Running, own_database: str, empty: str, tmp_path: Path, runner: asyncio.Runner, how: str, said: str
+    source: Running, own_database: str, empty: str, tmp_path: Path, runner: asyncio.Runner, how: str, expected: str
 ) -> None:
     runner.run(filled(source))
     file = Path(command(environment(own_database, None), "backup", "create", str(tmp_path / "b"))["file"])
     damaged(file, how)
-    assert said in " ".join(fails(environment(empty, None), "backup", "restore", str(file)).split())
+    assert expected in " ".join(fails(environment(empty, None), "backup", "restore", str(file)).split())
 
     async def rows() -> Any:
         pool = await open_pool(empty, 1)

@@ -201,14 +201,14 @@ def found(answer: Any, where: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("said", "path", "where", "answers"), [b[1:] for b in BOUNDARIES], ids=[b[0] for b in BOUNDARIES]
+    ("lines", "path", "where", "answers"), [b[1:] for b in BOUNDARIES], ids=[b[0] for b in BOUNDARIES]
 )
 def test_boundary(
-    running: Running, runner: asyncio.Runner, said: str, path: str, where: str, answers: tuple[Any, Any, Any]
+    running: Running, runner: asyncio.Runner, lines: str, path: str, where: str, answers: tuple[Any, Any, Any]
 ) -> None:
     """The same events in a workspace for each of the three moments."""
-    fixed = [line for line in said.strip().splitlines() if not line.startswith("{t}")]
-    (moving,) = [line for line in said.splitlines() if line.startswith("{t}")]
+    fixed = [line for line in lines.strip().splitlines() if not line.startswith("{t}")]
+    (moving,) = [line for line in lines.splitlines() if line.startswith("{t}")]
 
     async def run() -> list[Any]:
         out = []

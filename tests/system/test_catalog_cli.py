@@ -21,8 +21,8 @@ def typed(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def json_of(url: str, *arguments: str) -> dict[str, Any]:
     done = typed(url, *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def refused(url: str, *arguments: str) -> str:
@@ -85,14 +85,14 @@ def test_names_with_control_characters_and_styles_are_printed_as_they_are(own_da
     odd, shown = "[red]x[/]\x1b[31m\nchanged spring", r"[red]x[/]\x1b[31m\nchanged spring"
     json_of(own_database, "workspace", "create", "shop")
     json_of(own_database, "asset", "register", odd, "--type", "form", "--name", odd, "--workspace", "shop")
-    said = [
+    outputs = [
         typed(own_database, *arguments, "--workspace", "shop")
         for arguments in (
             ("campaign", "create", odd, "--name", odd), ("campaign", "list"), ("campaign", "show", odd), ("campaign", "add", odd, odd),
             ("campaign", "add", odd, odd + "!"), ("campaign", "add", odd + "!", odd), ("asset", "list"), ("asset", "show", odd), ("retract", odd),
         )
     ]  # fmt: skip
-    for done in said:
+    for done in outputs:
         text = done.stdout + done.stderr
         assert "\x1b" not in text
         assert "\nchanged spring" not in text
@@ -112,9 +112,9 @@ def test_sums_are_recorded_replaced_and_taken_back_and_so_is_a_deletion(own_data
     assert json_of(url, "campaign", "show", "spring", *of)["spent"] == []
     assert "nowhere" in refused(url, "campaign", "spend", "nowhere", "fair", "1", "EUR", "2026-03-01", *of)
     assert "nothing" in refused(url, "campaign", "spend", "spring", "x", "1", "EUR", "2026-03-01", "--asset", "nothing", *of)  # fmt: skip
-    said = typed(url, "campaign", "delete", "spring", *of)
-    assert said.returncode == 0, said.stderr
-    command = said.stdout.partition("to take it back: touchline ")[2].split()
+    deletion = typed(url, "campaign", "delete", "spring", *of)
+    assert deletion.returncode == 0, deletion.stderr
+    command = deletion.stdout.partition("to take it back: touchline ")[2].split()
     json_of(url, *command)
     assert json_of(url, "campaign", "show", "spring", *of)["deleted_at"] is None
     assert "no event" in refused(url, "retract", "nowhere", *of)
@@ -145,7 +145,7 @@ def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("campaign", "create", "c", "--workspace", "nowhere"), "nowhere"), (("workspace", "create", "a b"), "WORKSPACE"),
         (("workspace", "create", "s", "--name", " "), "can be seen"), (("keys", "create", "--workspace", ""), "--workspace"),
@@ -153,6 +153,6 @@ def test_a_workspace_is_made_once_listed_and_configured(own_database: str) -> No
         (("workspace", "configure", "--set", "currency", "--workspace", "nowhere"), "NAME=VALUE"),
     ],
 )  # fmt: skip
-def test_what_is_typed_wrong_is_a_usage_error(database_url: str, arguments: tuple[str, ...], said: str) -> None:
+def test_what_is_typed_wrong_is_a_usage_error(database_url: str, arguments: tuple[str, ...], expected: str) -> None:
     done = typed(database_url, *arguments)
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, expected in done.stderr) == (2, True), done.stderr

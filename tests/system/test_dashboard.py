@@ -39,12 +39,12 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page that must not report an error, a violation of the content security policy among them."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    said: list[str] = []
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
-    assert said == []
+    assert errors == []
 
 
 def test_the_revenue_adds_up_on_the_page(up: Up, page: Page) -> None:
@@ -179,19 +179,19 @@ def test_numbers_of_the_list_and_deals_say_what_of_them_may_still_change(up: Up,
     expect(page.locator("#settled")).to_have_text("Settled")
     expect(page.locator(".tiles .mark")).to_have_count(0)
     page.goto(f"{up.url}/dashboard/campaign?id=spring")
-    for tile, said in (
+    for tile, text in (
         ("new_contacts_first_touch", "1 provisional"),
         ("influenced_deals", "1 still open"),
         ("attributed_revenue", "€7 provisional"),
     ):
-        expect(page.locator(".tile", has=page.locator(f"#tile-{tile}")).locator(".prov")).to_have_text(said)
-    for deal, said in (
+        expect(page.locator(".tile", has=page.locator(f"#tile-{tile}")).locator(".prov")).to_have_text(text)
+    for deal, text in (
         ("d", "Settled"),
         ("fresh", "Provisional: events from before the close may still come"),
         ("open", "It may still change while it is open"),
     ):
         page.goto(f"{up.url}/dashboard/deal?id={deal}")
-        expect(page.locator(".facts .mark")).to_have_text(said)
+        expect(page.locator(".facts .mark")).to_have_text(text)
 
 
 def test_touches_without_credit_that_follow_one_another_are_one_row_until_it_is_unfolded(up: Up, page: Page) -> None:

@@ -45,12 +45,12 @@ def page(up: Up, browser: Browser, request: pytest.FixtureRequest) -> Iterator[P
     width, theme = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
     context.add_cookies([{"name": "touchline_key", "value": up.keys["read"], "url": up.url}])
-    page, said = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page, errors = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
     context.close()
-    assert said == []
+    assert errors == []
 
 
 def opened(page: Page, up: Up, path: str) -> None:

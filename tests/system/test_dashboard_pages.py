@@ -75,14 +75,14 @@ def windows(up: Up, browser: Browser) -> Iterator[Callable[..., BrowserContext]]
 def visit(up: Up, windows: Callable[..., BrowserContext]) -> Iterator[Visit]:
     """Open a page, signed in; it must report no error, a violation of the policy among them."""
     pages: list[Page] = []
-    said: list[str] = []
+    errors: list[str] = []
 
     def open_page(path: str, **options: Any) -> Page:
         page = windows(**options).new_page()
         pages.append(page)
-        page.on("pageerror", lambda error: said.append(f"{path}: {error}"))
+        page.on("pageerror", lambda error: errors.append(f"{path}: {error}"))
         page.on(
-            "console", lambda message: said.append(f"{path}: {message.text}") if "violates" in message.text else None
+            "console", lambda message: errors.append(f"{path}: {message.text}") if "violates" in message.text else None
         )
         page.goto(f"{up.url}/dashboard/{path}")
         return page
@@ -90,7 +90,7 @@ def visit(up: Up, windows: Callable[..., BrowserContext]) -> Iterator[Visit]:
     yield open_page
     for page in pages:
         page.close()
-    assert said == []
+    assert errors == []
 
 
 def whole(page: Page) -> Page:
@@ -338,11 +338,11 @@ def test_a_deal_is_explained_by_its_name(visit: Visit) -> None:
 @pytest.mark.parametrize("path", [PAGES[0], PAGES[1], PAGES[6]])
 def test_a_page_says_the_same_in_five_time_zones(visit: Visit, path: str) -> None:
     pages = [whole(visit(path, timezone_id=zone)).locator("main").inner_text().splitlines() for zone in ZONES]
-    said = [
+    texts = [
         [line for line in page if not line.startswith("Settled through")] for page in pages
     ]  # that goes on with the clock
-    for other in said[1:]:
-        assert other == said[0]
+    for other in texts[1:]:
+        assert other == texts[0]
 
 
 def test_a_tile_chooses_the_chart_and_arrows_read_it(visit: Visit) -> None:
@@ -357,18 +357,18 @@ def test_a_tile_chooses_the_chart_and_arrows_read_it(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "said"),
+    ("span", "expected"),
     [("from=2024-01-01&to=2024-03-31", "not comparable"),  # nothing was touched in the quarter before
      ("from=2024-01-20&to=2024-01-31", None), ("from=2024-03-01&to=2024-03-31", "new")],
 )  # fmt: skip
-def test_a_change_is_reported_only_against_a_whole_period(visit: Visit, span: str, said: str | None) -> None:
+def test_a_change_is_reported_only_against_a_whole_period(visit: Visit, span: str, expected: str | None) -> None:
     page = whole(visit(f"campaigns?range=custom&{span}&compare=previous"))
     result = page.locator(".bigline .delta")
-    expect(result).to_have_count(0 if said is None else 1)
-    if said is not None:
-        expect(result).to_contain_text(said)
-    expect(page.locator("#not-whole")).to_have_count(1 if said == "not comparable" else 0)
-    expect(page.locator("tbody .delta")).to_have_count(7 if said == "new" else 0)
+    expect(result).to_have_count(0 if expected is None else 1)
+    if expected is not None:
+        expect(result).to_contain_text(expected)
+    expect(page.locator("#not-whole")).to_have_count(1 if expected == "not comparable" else 0)
+    expect(page.locator("tbody .delta")).to_have_count(7 if expected == "new" else 0)
 
 
 @pytest.mark.parametrize(
@@ -408,17 +408,17 @@ def test_the_days_of_a_range_and_of_what_it_is_compared_with_are_said_and_asked_
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "said"),
+    ("now", "before", "expected"),
     [(21_550, 100, "216×"), (420, 100, "4.2×"), (300, 100, "3×"), (299, 100, "199%"), (50, 100, "50%"), (100, 100, "same"), (7, 0, "new"),
      (0, 0, None), (0, 5, "100%"), (5, -5, "200%"), (9_960, 1_000, "10×")],
 )  # fmt: skip
-def test_a_large_change_is_said_as_so_many_times(visit: Visit, now: int, before: int, said: str | None) -> None:
+def test_a_large_change_is_said_as_so_many_times(visit: Visit, now: int, before: int, expected: str | None) -> None:
     page = whole(visit("operations"))
     module = "(await import('/dashboard/static/charts.js'))"
     result = page.evaluate(
         f"async ([now, before]) => {module}.delta(now, before, 'then')?.textContent ?? null", [now, before]
     )
-    assert (result and result.partition(" ")[0].partition(",")[0]) == said
+    assert (result and result.partition(" ")[0].partition(",")[0]) == expected
 
 
 def test_the_foot_adds_up_whatever_the_search_hides(visit: Visit) -> None:

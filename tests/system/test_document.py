@@ -56,14 +56,14 @@ def call(operation: Any, mode: GenerationMode, keys: dict[str, str], scopes: lis
         headers = {"Authorization": f"Bearer {keys[scope]}"} if scope in keys else {}
         response = case.call(headers=headers)
         result = operation.definition.raw["responses"]
-        said = (operation.label, scope, case.as_curl_command(), response.status_code, response.content[:500])
+        described = (operation.label, scope, case.as_curl_command(), response.status_code, response.content[:500])
         if response.status_code == 503 and AWAY in (case.query or {}):
             return
-        assert response.status_code < 500, said
-        assert str(response.status_code) in result, said
+        assert response.status_code < 500, described
+        assert str(response.status_code) in result, described
         kinds = result[str(response.status_code)].get("content", {})
         kind = response.headers.get("content-type", [""])[0].partition(";")[0]
-        assert kind in kinds or not response.content, (kind, *said)
+        assert kind in kinds or not response.content, (kind, *described)
         if kind.endswith("json") and (schema := kinds[kind].get("schema")):
             whole = {**schema, "components": components(operation)}
             jsonschema.Draft202012Validator(whole).validate(response.json())

@@ -121,8 +121,8 @@ def test_what_is_behind_a_row_is_listed_with_what_each_brought(
     found = []
     for item in listed(filled, runner, path):
         value = item[field]
-        said = [(m["amount"], m["currency"]) for m in value] if isinstance(value, list) else value
-        found.append((item.get("deal_id") or item["contact"].partition("@")[0], said))
+        money = [(m["amount"], m["currency"]) for m in value] if isinstance(value, list) else value
+        found.append((item.get("deal_id") or item["contact"].partition("@")[0], money))
     assert found == wanted
 
 

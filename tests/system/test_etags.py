@@ -228,10 +228,10 @@ def test_a_kept_answer_is_the_answer_that_would_be_given(
                 answer = await workspace.get(path)
                 before = kept.get(path)
                 if before is not None and before.headers["etag"] == answer.headers["etag"]:
-                    said, now_said = before.json(), answer.json()
-                    for each in (said, now_said):
+                    answer_before, answer_after = before.json(), answer.json()
+                    for each in (answer_before, answer_after):
                         each.pop("as_of"), each.pop("settled_through", None)
-                    assert said == now_said, (path, event)
+                    assert answer_before == answer_after, (path, event)
                 kept[path] = answer
             await workspace.send(event)
             await workspace.project()

@@ -179,10 +179,10 @@ def test_every_read_is_the_same_twenty_times_on_one_connection_by_plans_for_its_
                     first = await client.get(path)
                     for _ in range(REPEATED - 1):
                         again = await client.get(path)
-                        said, same = again.json(), first.json()
-                        for each in (said, same):
+                        second, first_json = again.json(), first.json()
+                        for each in (second, first_json):
                             each.pop("settled_through", None)
-                        assert (again.status_code, said) == (200, same), path
+                        assert (again.status_code, second) == (200, first_json), path
             rows = await pool.fetch(
                 "SELECT left(statement, 80) AS statement, generic_plans, custom_plans FROM pg_prepared_statements "
                 "WHERE cardinality(parameter_types) > 0 AND statement LIKE '%$1%'"

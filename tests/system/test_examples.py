@@ -63,7 +63,7 @@ def test_a_generated_client_documents_what_parameters_and_metrics_mean(document:
     ]
     assert untold == []
     metrics = document["components"]["schemas"]["Metrics"]["properties"]
-    assert [name for name, said in metrics.items() if not said.get("description")] == []
+    assert [name for name, metric in metrics.items() if not metric.get("description")] == []
 
 
 def test_every_parameter_has_an_example_that_is_valid(document: dict[str, Any]) -> None:

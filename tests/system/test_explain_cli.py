@@ -56,8 +56,8 @@ def test_an_association_that_changed_nothing_says_why(data: Path) -> None:
 def test_a_deal_is_explained_check_by_check(data: Path) -> None:
     done = run_explain("deal", "D", "--campaign", "spring", "--data", str(data))
     assert "does not count: contact_not_influenced" in done.stdout
-    said = json.loads(run_explain("deal", "D", "--campaign", "spring", "--data", str(data), "--json").stdout)
-    assert [check["holds"] for check in said["checks"]] == [True, True, True, False]
+    explanation = json.loads(run_explain("deal", "D", "--campaign", "spring", "--data", str(data), "--json").stdout)
+    assert [check["holds"] for check in explanation["checks"]] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

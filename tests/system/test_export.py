@@ -272,11 +272,11 @@ def test_a_signal_ends_an_export_within_ten_seconds_and_nothing_is_left(
         until_begun(tmp_path, process)
         began_s = time.monotonic()
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
     assert time.monotonic() - began_s < 10
     assert (process.returncode, list(tmp_path.iterdir())) == (130 if number == signal.SIGINT else 1, [])
-    assert number == signal.SIGINT or "stopped by a signal; nothing was written" in " ".join(said.split())
-    assert "Traceback" not in said
+    assert number == signal.SIGINT or "stopped by a signal; nothing was written" in " ".join(errors.split())
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -303,8 +303,8 @@ def test_up_ends_within_ten_seconds_though_an_export_runs_and_the_export_leaves_
         assert up.stop() == 0
         assert time.monotonic() - began_s < 10
         process.send_signal(signal.SIGCONT)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, list(folder.iterdir())) == (1, [])
     # which words it finds depends on what the export did when the server went away
-    assert re.search("connection|database|PostgreSQL", said.strip().splitlines()[-1]), said
-    assert "Traceback" not in said
+    assert re.search("connection|database|PostgreSQL", errors.strip().splitlines()[-1]), errors
+    assert "Traceback" not in errors

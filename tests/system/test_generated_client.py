@@ -53,11 +53,11 @@ def made(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         cwd=folder, env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    said = done.stdout + done.stderr  # it warns of what it leaves out
-    assert sorted(re.findall(r"(?:Unsupported|Cannot) .*", said)) == [
+    output = done.stdout + done.stderr  # it warns of what it leaves out
+    assert sorted(re.findall(r"(?:Unsupported|Cannot) .*", output)) == [
         "Unsupported content type application/x-ndjson", "Unsupported content type text/plain",
     ]  # fmt: skip
-    assert said.count("WARNING") == 2, said[:3000]
+    assert output.count("WARNING") == 2, output[:3000]
     sys.path.insert(0, str(folder))
     yield importlib.import_module("touchline_client")
     sys.path.remove(str(folder))
@@ -119,17 +119,17 @@ def test_a_generated_client_gets_the_picture_of_the_pixel(up: Up, made: Any) -> 
 
 
 def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:
-    said: list[str] = []
+    errors: list[str] = []
     asked: list[str] = []
     with chromium() as browser:
         page = browser.new_page()
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{up.url}/docs")
         page.locator("#operations-campaigns-get_campaign_overview").wait_for(timeout=30_000)
         page.wait_for_function("n => document.querySelectorAll('.opblock').length >= n", arg=len(ANSWERS))
         if picture := os.environ.get("TOUCHLINE_PICTURE"):
             page.screenshot(path=picture)
-    assert said == []
+    assert errors == []
     assert {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))} == {up.url.split("/")[2]}

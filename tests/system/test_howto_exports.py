@@ -23,15 +23,15 @@ def plain(text: str) -> str:
 
 def run(folder: Path, body: str, exits: int) -> str:
     """Run the commands of a block; what they said, on both outputs."""
-    said = ""
+    output = ""
     for line in body.splitlines():
         program, *arguments = shlex.split(line)
         assert program == "touchline"
         command = [sys.executable, "-m", "touchline", *arguments]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        said += done.stdout + done.stderr
-        assert done.returncode == exits, f"{line}: {said}"
-    return plain(said)
+        output += done.stdout + done.stderr
+        assert done.returncode == exits, f"{line}: {output}"
+    return plain(output)
 
 
 @pytest.mark.parametrize("page", ["ad-spend.md", "salesforce.md"])
@@ -39,15 +39,15 @@ def test_the_page_does_what_it_says(tmp_path: Path, page: str) -> None:
     text = (PAGES / page).read_text()
     up = start(tmp_path / "data")
     try:
-        said, answers = "", 0
+        output, answers = "", 0
         for block in BLOCK.finditer(text):
             if block["kind"] == "file":
                 (tmp_path / block["rest"]).write_text(block["body"])
             elif block["kind"] == "run":
-                said = run(tmp_path, block["body"], int((block["rest"] or "exits=0").removeprefix("exits=")))
+                output = run(tmp_path, block["body"], int((block["rest"] or "exits=0").removeprefix("exits=")))
             else:
                 for line in block["body"].splitlines():
-                    assert plain(line) in said
+                    assert plain(line) in output
                     answers += 1
         asked = list(ASKED.finditer(text))
         assert answers

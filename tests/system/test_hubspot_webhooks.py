@@ -114,8 +114,8 @@ class Caller:
     async def taken(self, *events: Any, secret: str = SECRET) -> dict[str, Any]:
         answer = await self.call(*events, secret=secret)
         assert answer.status_code == 200, answer.text
-        said: dict[str, Any] = answer.json()
-        return said
+        counts: dict[str, Any] = answer.json()
+        return counts
 
 
 async def letters(workspace: Workspace) -> list[Any]:
@@ -129,8 +129,8 @@ async def letters(workspace: Workspace) -> list[Any]:
 
 async def overview(workspace: Workspace) -> dict[str, Any]:
     await workspace.project()
-    said: dict[str, Any] = (await workspace.get("/v1/campaigns/spring/overview")).json()["metrics"]
-    return said
+    metrics: dict[str, Any] = (await workspace.get("/v1/campaigns/spring/overview")).json()["metrics"]
+    return metrics
 
 
 def clicked(event_id: str, contact: str, day: int = 1) -> dict[str, Any]:
@@ -153,11 +153,11 @@ CAMPAIGN: list[dict[str, Any]] = [
 def test_every_documented_subscription_is_taken_and_none_is_an_error(portal: Portal, run: Any) -> None:
     async def check() -> None:
         async with hubspot(portal.workspace.running) as caller:
-            said = await caller.taken(*(portal.event(**fields) for fields in [*EVERY, *NOT_OURS]))
-        assert said["unmapped"] == len(NOT_OURS) + 1
-        assert [(r["code"], r["index"]) for r in said["refused"]] == [("forgetting_not_supported", 3)]
-        assert said["mapped"] == len(EVERY) - 2
-        assert said["dropped"] == {}
+            taken = await caller.taken(*(portal.event(**fields) for fields in [*EVERY, *NOT_OURS]))
+        assert taken["unmapped"] == len(NOT_OURS) + 1
+        assert [(r["code"], r["index"]) for r in taken["refused"]] == [("forgetting_not_supported", 3)]
+        assert taken["mapped"] == len(EVERY) - 2
+        assert taken["dropped"] == {}
 
     run(check())
     run(portal.workspace.project())
@@ -195,8 +195,8 @@ def test_a_privacy_deletion_is_refused_and_listed_while_the_others_count(portal:
                 portal.event(subscriptionType="contact.creation", objectId=8),
             )  # fmt: skip
 
-    said = run(check())
-    assert (said["mapped"], [r["code"] for r in said["refused"]]) == (2, ["forgetting_not_supported"])
+    counts = run(check())
+    assert (counts["mapped"], [r["code"] for r in counts["refused"]]) == (2, ["forgetting_not_supported"])
     (letter,) = run(letters(portal.workspace))
     assert (letter["producer"], letter["reason"]) == ("hubspot", "forgetting_not_supported")
     run(portal.workspace.project())
@@ -208,8 +208,8 @@ def test_a_hundred_events_are_answered_long_before_hubspot_gives_up(portal: Port
         async with hubspot(portal.workspace.running) as caller:
             await caller.taken(portal.event(subscriptionType="contact.creation", objectId=1))
             began_s = time.monotonic()
-            said = await caller.taken(*(portal.changed("contact", n + 1, 1, "firstname", "Kari") for n in range(100)))
-            assert said["mapped"] == 100
+            taken = await caller.taken(*(portal.changed("contact", n + 1, 1, "firstname", "Kari") for n in range(100)))
+            assert taken["mapped"] == 100
             return time.monotonic() - began_s
 
     assert run(check()) < 5
@@ -463,15 +463,15 @@ def test_a_call_of_several_portals_is_taken_where_each_ones_secret_signed_it(
         ]
         stranger = Portal(one.workspace, 31)
         async with hubspot(running) as caller:
-            said = await caller.taken(
+            counts = await caller.taken(
                 *(p.event(subscriptionType="contact.creation", objectId=n) for n, p in enumerate((one, stranger, two, other, one), 1)),
                 {"subscriptionType": "contact.creation", "objectId": 5},
             )  # fmt: skip
-        return said, [one, two, other]
+        return counts, [one, two, other]
 
     before = {reason: dropped(reason) for reason in ("not_connected", "not_verified", "no_account")}
-    said, portals = run(check())
-    assert said == {
+    counts, portals = run(check())
+    assert counts == {
         "mapped": 3,
         "unmapped": 0,
         "refused": [],
@@ -625,11 +625,11 @@ def odd_events(draw: st.DrawFn) -> Any:
     """What stands beside a good event: JSON of any kind, or an event with fields that are gone or of another kind."""
     if draw(st.integers(0, 3)) == 0:
         return draw(JSON)
-    said = {"eventId": draw(st.integers(0, 9)), "subscriptionId": 1, "portalId": ..., "occurredAt": BEGIN_MS}
-    said |= draw(st.sampled_from([*EVERY, *NOT_OURS]))
+    fields = {"eventId": draw(st.integers(0, 9)), "subscriptionId": 1, "portalId": ..., "occurredAt": BEGIN_MS}
+    fields |= draw(st.sampled_from([*EVERY, *NOT_OURS]))
     for field in draw(st.lists(st.sampled_from(FIELDS), max_size=2)):
-        said.pop(field, None)
-    return said | draw(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=2))
+        fields.pop(field, None)
+    return fields | draw(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=2))
 
 
 def test_whatever_stands_beside_it_a_good_event_is_kept_and_nothing_is_an_error(portal: Portal, run: Any) -> None:
@@ -644,8 +644,10 @@ def test_whatever_stands_beside_it_a_good_event_is_kept_and_nothing_is_an_error(
         events.insert(place, portal.event(subscriptionType="contact.creation", objectId=10_000 + good))
         answer = run(caller.call(*events))
         assert answer.status_code == 200, answer.text
-        said = answer.json()
-        assert said["mapped"] + said["unmapped"] + len(said["refused"]) + sum(said["dropped"].values()) == len(events)
+        taken = answer.json()
+        assert taken["mapped"] + taken["unmapped"] + len(taken["refused"]) + sum(taken["dropped"].values()) == len(
+            events
+        )
 
     good = 0
     opened = hubspot(portal.workspace.running)

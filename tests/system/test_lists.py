@@ -375,6 +375,6 @@ def test_a_page_is_read_in_the_order_of_an_index(
             explained = type(statement)(f"EXPLAIN {statement}")
             return "\n".join(row[0] for row in await connection.fetch(explained, 1, *arguments))
 
-    said = runner.run(plan())
-    assert f" {index} " in said, said
-    assert "Sort" not in said, said
+    text = runner.run(plan())
+    assert f" {index} " in text, text
+    assert "Sort" not in text, text

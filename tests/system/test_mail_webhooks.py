@@ -97,8 +97,8 @@ async def shop_of(workspace: Workspace) -> AsyncIterator[Shop]:
 
 
 def counts_in(answer: httpx.Response) -> tuple[int, int, int, int]:
-    said = answer.json()
-    return answer.status_code, said["mapped"], said["unmapped"], len(said["refused"])
+    counts = answer.json()
+    return answer.status_code, counts["mapped"], counts["unmapped"], len(counts["refused"])
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -369,8 +369,8 @@ def test_a_bad_event_is_kept_as_a_dead_letter_and_the_others_count(workspace: Wo
             ]  # fmt: skip
             answer = await shop.sendgrid(sendgrid("open"), *bad, sendgrid("click"))
             assert counts_in(answer) == (200, 2, 0, 6)
-            said = [(r["index"], r["code"], r["field"]) for r in answer.json()["refused"]]
-            assert said == [
+            refusals = [(r["index"], r["code"], r["field"]) for r in answer.json()["refused"]]
+            assert refusals == [
                 (1, "names_nobody", "contact.email"), (2, "missing_field", "email"), (3, "bad_value", "url"),
                 (4, "wrong_type", "timestamp"), (5, "too_large", None), (6, "bad_value", None),
             ]  # fmt: skip

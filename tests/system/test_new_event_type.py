@@ -59,9 +59,9 @@ def put(tree: Path, edits: list[Edit]) -> None:
     """Make edits in a copy of the sources."""
     for file, before, text in edits:
         path = tree / file
-        said = path.read_text()
-        assert said.count(before) == 1, f"{before!r} stands once in {file}"
-        path.write_text(said.replace(before, text + before))
+        source = path.read_text()
+        assert source.count(before) == 1, f"{before!r} stands once in {file}"
+        path.write_text(source.replace(before, text + before))
 
 
 def run(tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -122,18 +122,20 @@ def test_an_entity_event_takes_three_files_and_a_touch_four() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stages", "said"),
+    ("stages", "expected"),
     [
         ("", "event type 'campaign_paused' (CampaignPaused): no stage takes it; name at least one of admission, entities,"),
         (', "entities", "catalogue"', "event type 'campaign_paused' (CampaignPaused): there is no stage 'catalogue'"),
         (', "catalog"', "the stage 'entities' must take it: that one writes its row"),
     ],
 )  # fmt: skip
-def test_a_type_without_a_stage_that_exists_is_an_error_at_import(events_only: Path, stages: str, said: str) -> None:
+def test_a_type_without_a_stage_that_exists_is_an_error_at_import(
+    events_only: Path, stages: str, expected: str
+) -> None:
     put(events_only, [(f, b, t.replace(", *_CATALOG", stages)) for f, b, t in CAMPAIGN_PAUSED])
     done = run(events_only, "-c", "import shared.events.registry")
     assert done.returncode != 0
-    assert said in done.stderr.splitlines()[-1]
+    assert expected in done.stderr.splitlines()[-1]
 
 
 def test_a_struct_that_is_not_registered_is_an_error_at_import(events_only: Path) -> None:

@@ -81,9 +81,9 @@ def test_each_verification_is_kept_with_what_it_found_in_words_and_without_value
         assert agreed["tables"] == len(comparison.tables)
         assert agreed["began_at"] < agreed["ended_at"] < differed["ended_at"]
         assert (differed["state"], differed["generation"], differed["made_by"]) == ("differed", "g1", "verify")
-        (said,) = differed["differences"]
-        assert said.startswith("contact (ws 1, contact ")
-        assert said.endswith("differs in name; event i1")
+        (difference,) = differed["differences"]
+        assert difference.startswith("contact (ws 1, contact ")
+        assert difference.endswith("differs in name; event i1")
         for one in await items(other, "/v1/verifications"):  # it is not told what is in the rows of others
             assert [one[name] for name in ("differences", "offsets", "events", "rows")] == [None] * 4
         (first,) = await items(workspace, "/v1/verifications?limit=1")

@@ -94,8 +94,8 @@ def test_each_read_is_answered_to_the_scopes_that_may_read_and_of_their_own_work
                     if answer.status_code != (200 if scope in READERS else 403):
                         wrong[path, scope] = answer.status_code
                     other = await call(workspace, foreign.keys[scope], "GET", path)
-                    said = other.text
-                    if scope in READERS and (other.status_code not in (200, 404) or "Spring" in said or "k1@" in said):
+                    text = other.text
+                    if scope in READERS and (other.status_code not in (200, 404) or "Spring" in text or "k1@" in text):
                         wrong[path, "foreign", scope] = other.status_code
                 for key in (None, "", "tlr_short", PREFIX["read"] + "x" * 32):
                     answer = await call(workspace, key, "GET", path)

@@ -105,7 +105,7 @@ def test_what_a_preview_says_is_what_the_events_change_when_they_are_sent(
         response = await previewed(filled, events(PREVIEWS[name]))
         assert response.status_code == 200, response.text
         assert await shown(filled) == before
-        said = response.json()
+        answer = response.json()
         await filled.send(*events(PREVIEWS[name]))
         await filled.project()
         after = await shown(filled)
@@ -117,10 +117,10 @@ def test_what_a_preview_says_is_what_the_events_change_when_they_are_sent(
             }
             for campaign in after
         }
-        assert {each["id"]: each["metrics"] for each in said["campaigns"] if each["metrics"]} == {
+        assert {each["id"]: each["metrics"] for each in answer["campaigns"] if each["metrics"]} == {
             campaign: metrics for campaign, metrics in wanted.items() if metrics
         }
-        for asset in said["assets"]:
+        for asset in answer["assets"]:
             for state, found in (("before", before), ("after", after)):
                 held = sorted((each["campaign_id"], each["from"], each["to"]) for each in asset[state]["held"])
                 assert held == sorted(
@@ -137,10 +137,10 @@ def test_campaigns_and_assets_that_are_named_are_shown_before_and_after(
     filled: Workspace, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
-        said = (await previewed(filled, events(PREVIEWS["create and associate"]))).json()
-        winter = next(each for each in said["campaigns"] if each["id"] == "winter")
+        answer = (await previewed(filled, events(PREVIEWS["create and associate"]))).json()
+        winter = next(each for each in answer["campaigns"] if each["id"] == "winter")
         assert (winter["before"], winter["after"]["name"]) == (None, "Winter")
-        (mail,) = said["assets"]
+        (mail,) = answer["assets"]
         assert [each["campaign_id"] for each in mail["before"]["held"]] == ["autumn"]
 
     runner.run(check())

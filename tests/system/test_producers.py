@@ -208,10 +208,10 @@ def test_the_rows_of_a_file_are_counted_by_its_mapping_and_not_in_a_dry_run(
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "said"), [(0, "0 s"), (-5, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (172_800, "2 d")]
+    ("ago_s", "expected"), [(0, "0 s"), (-5, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (172_800, "2 d")]
 )
-def test_how_long_a_producer_is_silent_is_shown_in_its_largest_unit(ago_s: int, said: str) -> None:
-    assert silent_for("2026-01-01T00:00:00Z", (1_767_225_600 + ago_s) * 1_000_000) == said
+def test_how_long_a_producer_is_silent_is_shown_in_its_largest_unit(ago_s: int, expected: str) -> None:
+    assert silent_for("2026-01-01T00:00:00Z", (1_767_225_600 + ago_s) * 1_000_000) == expected
 
 
 def test_what_is_counted_is_there_after_a_process_is_asked_to_end(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_an_account_of_another_workspace_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("connect", "nobody", "--account", "5"), "takes no account"), (("connect", "hubspot", "--account", "shop"), "portal"),
         (("connect", "hubspot"), "--account"), (("connect", "hubspot", "--account", "5", "--workspace", "nowhere"), "no workspace"),
@@ -77,11 +77,11 @@ def test_an_account_of_another_workspace_is_refused(
     ],
 )  # fmt: skip
 def test_what_cannot_be_connected_is_a_usage_error(
-    database_url: str, running: Running, arguments: tuple[str, ...], said: str
+    database_url: str, running: Running, arguments: tuple[str, ...], expected: str
 ) -> None:
     done = run_command(database_url, *arguments, typed="secret\n")
     assert done.returncode == 2, done.stdout
-    assert said in done.stderr
+    assert expected in done.stderr
 
 
 def test_a_row_stays_on_one_line_where_no_terminal_says_how_wide_it_is(

@@ -101,10 +101,10 @@ def test_a_projector_that_ends_with_an_error_ends_both_and_its_reason_is_printed
     with Embedded(tmp_path / "data").reached() as url:
         asyncio.run(cut_log(url))
     projector_of(up).kill()  # a projector looks at its start whether the log has what is projected
-    code, said = ended(up.process)
+    code, output = ended(up.process)
     assert code == 1
-    assert "was projected already" in said
-    assert said.endswith("the projector ended with exit code 1; the lines before this one say why")
+    assert "was projected already" in output
+    assert output.endswith("the projector ended with exit code 1; the lines before this one say why")
 
 
 async def cut_log(url: str) -> None:

@@ -57,14 +57,18 @@ class Store:
         assert answer.status_code == 202, answer.text
 
     async def take(
-        self, *rows: dict[str, str], by: str = "hubspot-deals", said: MappingOptions | None = None, delimiter: str = ","
+        self,
+        *rows: dict[str, str],
+        by: str = "hubspot-deals",
+        options: MappingOptions | None = None,
+        delimiter: str = ",",
     ) -> Tally:
         self.sent += 1
-        return await self.take_file(table(self.folder / f"{self.sent}.csv", *rows, delimiter=delimiter), by, said)
+        return await self.take_file(table(self.folder / f"{self.sent}.csv", *rows, delimiter=delimiter), by, options)
 
-    async def take_file(self, path: Path, by: str = "hubspot-deals", said: MappingOptions | None = None) -> Tally:
+    async def take_file(self, path: Path, by: str = "hubspot-deals", options: MappingOptions | None = None) -> Tally:
         running = self.workspace.running
-        read_by = mapping(by, said=said)
+        read_by = mapping(by, options=options)
         tally = await Backfill(
             running.pool, running.log, self.workspace.name, 1e9, lambda _: None, mapping=read_by
         ).run(path)
@@ -101,7 +105,7 @@ def test_exports_are_ordered_by_as_of_and_not_by_when_they_come(store: Store, ru
     async def check() -> None:
         for week, amount in ((2, "250"), (1, "100")):
             await store.take(
-                deal(Amount=amount), said=MappingOptions(as_of_us=1_710_000_000_000_000 + week * 604_800_000_000)
+                deal(Amount=amount), options=MappingOptions(as_of_us=1_710_000_000_000_000 + week * 604_800_000_000)
             )
         assert await store.revenue() == "250.00"
 
@@ -122,7 +126,7 @@ def test_what_the_user_says_of_the_export_counts_before_a_column(store: Store, r
     async def check() -> None:
         await store.take({**deal(Amount="100"), "Last Modified Date": "2024-03-10 10:00"})
         late = MappingOptions(zone="Europe/Oslo", as_of_us=1_720_000_000_000_000)
-        await store.take({**deal(Amount="250"), "Last Modified Date": "2024-03-10 10:00"}, said=late)
+        await store.take({**deal(Amount="250"), "Last Modified Date": "2024-03-10 10:00"}, options=late)
         assert await store.revenue() == "250.00"
 
     runner.run(check())
@@ -153,7 +157,7 @@ def test_a_changed_deal_counts_as_it_is_now(
     async def check() -> None:
         weeks = [(1_710_000_000_000_000, before), (1_720_000_000_000_000, after)]
         for as_of_us, cells in reversed(weeks) if newest_first else weeks:
-            assert not (await store.take({**DEAL, **cells}, said=MappingOptions(as_of_us=as_of_us))).refused
+            assert not (await store.take({**DEAL, **cells}, options=MappingOptions(as_of_us=as_of_us))).refused
         assert await store.revenue() == revenue
         if reason is not None:
             assert await store.reason("7000") == reason
@@ -180,9 +184,9 @@ def test_a_zone_that_is_put_right_counts(store: Store, runner: asyncio.Runner) -
         row = deal(Close_Date="2024-02-01 00:30", Create_Date="2024-01-05")
         await store.take(row)
         assert await store.revenue() == "100.00"
-        await store.take(row, said=MappingOptions(zone="Europe/Oslo"))
+        await store.take(row, options=MappingOptions(zone="Europe/Oslo"))
         assert await store.reason("7000") == "influenced_after_close"  # 23:30 UTC, before the click
-        await store.take(row, said=MappingOptions(zone="America/New_York"))
+        await store.take(row, options=MappingOptions(zone="America/New_York"))
         assert await store.revenue() == "100.00"
 
     runner.run(check())
@@ -250,7 +254,7 @@ def test_a_deal_closed_in_the_hour_or_on_the_day_of_its_creation_or_before_it_co
     store: Store, runner: asyncio.Runner, close: str, create: str, zone: str
 ) -> None:
     async def check() -> None:
-        tally = await store.take(deal(Close_Date=close, Create_Date=create), said=MappingOptions(zone=zone))
+        tally = await store.take(deal(Close_Date=close, Create_Date=create), options=MappingOptions(zone=zone))
         assert (tally.rows.with_events, await store.revenue()) == (1, "100.00")
         assert tally.deals.never == {}
 
@@ -356,7 +360,7 @@ def test_an_amount_that_can_be_two_is_refused_and_its_row_with_it(
 @pytest.mark.parametrize(("sign", "revenue"), [(",", "1200.00"), (".", "1.20")])
 def test_the_decimal_sign_can_be_said(store: Store, runner: asyncio.Runner, sign: Any, revenue: str) -> None:
     async def check() -> None:
-        await store.take(deal(Amount="1.200" if sign == "," else "1.20"), said=MappingOptions(decimal=sign))
+        await store.take(deal(Amount="1.200" if sign == "," else "1.20"), options=MappingOptions(decimal=sign))
         assert await store.revenue() == revenue
 
     runner.run(check())
@@ -410,7 +414,7 @@ def test_stages_can_be_said(
     store: Store, runner: asyncio.Runner, won: list[str], lost: list[str], stage: str, revenue: str, reason: str | None
 ) -> None:
     async def check() -> None:
-        await store.take(deal(Deal_Stage=stage), said=MappingOptions(lists={"won_stages": won, "lost_stages": lost}))
+        await store.take(deal(Deal_Stage=stage), options=MappingOptions(lists={"won_stages": won, "lost_stages": lost}))
         assert await store.revenue() == revenue
         assert await store.reason("7000") == reason
 
@@ -531,10 +535,10 @@ def test_a_page_is_of_the_campaign_that_its_row_names(store: Store, runner: asyn
     runner.run(check())
 
 
-async def closes(store: Store, *cells: str, said: MappingOptions | None = None) -> list[str]:
+async def closes(store: Store, *cells: str, options: MappingOptions | None = None) -> list[str]:
     """When deals with these close dates are closed, by their numbers."""
     rows = [deal(Record_ID=str(n), Close_Date=text, Create_Date="2024-01-05 09:00") for n, text in enumerate(cells)]
-    assert not (await store.take(*rows, said=said)).first
+    assert not (await store.take(*rows, options=options)).first
     found = []
     for n in range(len(cells)):
         answer = (await store.workspace.get(f"/v1/events/hubspot-deal-{n}-stage/explain")).json()
@@ -585,7 +589,10 @@ def test_a_date_that_can_be_two_is_asked_about_and_nothing_is_sent(
 @pytest.mark.parametrize(("order", "day"), [("day_first", "2024-04-05T14:30"), ("month_first", "2024-05-04T14:30")])
 def test_the_order_of_day_and_month_can_be_said(store: Store, runner: asyncio.Runner, order: Any, day: str) -> None:
     async def check() -> None:
-        assert await closes(store, "05/04/2024 14:30", "5/4/24 14:30", said=MappingOptions(order=order)) == [day, day]
+        assert await closes(store, "05/04/2024 14:30", "5/4/24 14:30", options=MappingOptions(order=order)) == [
+            day,
+            day,
+        ]
 
     runner.run(check())
 

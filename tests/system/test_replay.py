@@ -211,8 +211,8 @@ def test_the_command_shows_a_stopped_store_and_exits_3_for_a_difference(tmp_path
     assert done.returncode == 3
     assert "name: 'wrong', must be " in done.stdout
     assert "touchline explain event" in done.stdout
-    said = orjson.loads(run("--json").stdout)
-    assert (said["equal"], [d["table"] for d in said["differences"]]) == (False, ["campaign"])
+    report = orjson.loads(run("--json").stdout)
+    assert (report["equal"], [d["table"] for d in report["differences"]]) == (False, ["campaign"])
 
 
 async def views(workspace: Workspace) -> dict[str, int]:
@@ -382,8 +382,8 @@ def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_loses_nothing(tmp_
         process.communicate()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"seed {seed}: {done.stderr}"
-    said = orjson.loads(done.stdout)
-    assert said["compared"]["equal"], f"seed {seed}"
+    report = orjson.loads(done.stdout)
+    assert report["compared"]["equal"], f"seed {seed}"
     time.sleep(1)
     over.set()
     sender.join()
@@ -391,7 +391,7 @@ def test_a_rebuild_that_is_killed_again_and_again_goes_on_and_loses_nothing(tmp_
         until_projected(client, str(sent["position"]))
         answer = client.get("/v1/campaigns/c/overview")
         assert answer.json()["metrics"]["page_views"] == sent["events"], f"seed {seed}"
-        assert client.get("/v1/status").json()["generation"] == said["generation"]
+        assert client.get("/v1/status").json()["generation"] == report["generation"]
     assert up.stop() == 0
 
 
@@ -589,7 +589,7 @@ def test_samples_of_random_worlds_are_equal(own: Running, runner: asyncio.Runner
                 resources(own), "worlds", lambda _: None, lambda _: None, (rng.choice([2, 3, 5, 20]), None)
             )
             assert comparison.differing == [], (
-                f"seed {seed}, {comparison.sample and comparison.sample.said}: {comparison.rows[:3]}"
+                f"seed {seed}, {comparison.sample and comparison.sample.description}: {comparison.rows[:3]}"
             )
 
     runner.run(check())

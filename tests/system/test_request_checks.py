@@ -541,10 +541,10 @@ def test_a_process_ends_within_ten_seconds_though_bodies_and_heads_never_do(tmp_
         assert client.get("/v1/status").status_code == 200
     began_s = time.monotonic()
     up.process.send_signal(signal.SIGTERM)
-    code, said = ended(up.process)
+    code, output = ended(up.process)
     assert time.monotonic() - began_s < 10
     assert code == 0
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     for half in clients:
         half.close()
 

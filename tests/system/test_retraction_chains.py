@@ -44,7 +44,7 @@ def test_a_long_chain_and_one_more_link_are_followed_by_index(
         await workspace.project()
         assert len(read) >= 3
         assert max(read) <= 10 * LENGTH, "a step along the chain reads the whole table"
-        said = (await workspace.get(f"/v1/events/r{LENGTH - 1}/explain")).json()
-        assert said["reason"] == "retracted"
+        explanation = (await workspace.get(f"/v1/events/r{LENGTH - 1}/explain")).json()
+        assert explanation["reason"] == "retracted"
 
     runner.run(check())

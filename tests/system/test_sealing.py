@@ -321,8 +321,8 @@ def test_a_sealed_store_does_not_open_with_another_master_key(own_database: str,
         store = await sealed_store(own_database)
         await store.running.close()
         other = base64.b64encode(os.urandom(32)).decode()
-        for key, said in ((other, "not the one"), ("c2hvcnQ=", "32 are expected"), ("%", "not valid base64")):
-            with pytest.raises(BadMasterKey, match=said):
+        for key, problem in ((other, "not the one"), ("c2hvcnQ=", "32 are expected"), ("%", "not valid base64")):
+            with pytest.raises(BadMasterKey, match=problem):
                 await compose(own_database, Configuration(kafka_bootstrap_servers=None, master_key=key))
 
     run(check())

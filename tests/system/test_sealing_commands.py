@@ -75,8 +75,8 @@ def test_a_store_with_plain_events_is_sealed_and_forgets(tmp_path: Path) -> None
     refused = {"type": "form_submitted", "visitor_id": "cookie-of-kari", "asset_id": "f", "note": "Kari Nordmann"}
     with up.client("server") as client:
         assert client.post("/v1/events", json=refused).status_code == 422
-    said = json.loads(privacy(data, "forget", "crm-4711", "--yes", "--json"))
-    assert (said["names"], said["dead_letters"]) == (3, 1)
+    result = json.loads(privacy(data, "forget", "crm-4711", "--yes", "--json"))
+    assert (result["names"], result["dead_letters"]) == (3, 1)
     assert traces(data) == []
     assert overview(up) == plain
     privacy(data, "export", "kari@nordmann.example", code=1)
@@ -90,9 +90,9 @@ def test_a_store_with_plain_events_is_sealed_and_forgets(tmp_path: Path) -> None
 def deleted_by_hubspot(up: Up) -> None:
     """HubSpot tells of the same person anew, one of its messages is refused, and then it says that the person was deleted for privacy."""
 
-    def call(**said: Any) -> Any:
+    def call(**fields: Any) -> Any:
         body = json.dumps(
-            [{"portalId": 62515, "eventId": 1, "objectId": 4711, "occurredAt": 1_709_251_200_000, **said}]
+            [{"portalId": 62515, "eventId": 1, "objectId": 4711, "occurredAt": 1_709_251_200_000, **fields}]
         ).encode()
         response = client.post(f"{up.url}{PATH}", content=body, headers=signed(body, up.url + PATH))
         assert response.status_code == 200, response.text
@@ -143,29 +143,29 @@ def test_a_new_store_is_sealed_from_its_first_event_on_and_forgets(tmp_path: Pat
 
 
 def test_a_new_store_says_where_its_master_key_is_and_to_keep_a_copy_once(tmp_path: Path) -> None:
-    first, then = said_by_up(tmp_path / "data"), said_by_up(tmp_path / "data")
-    for said in (first, then):
+    first, then = output_of_up(tmp_path / "data"), output_of_up(tmp_path / "data")
+    for text in (first, then):
         assert (
             f"The store is sealed: names of people are stored under the master key, {tmp_path / 'data' / 'master.key'}."
-            in said
+            in text
         )
     assert "Keep a copy of the master key elsewhere" in first
     assert "Keep a copy" not in then
 
 
-def said_by_up(data: Path) -> str:
+def output_of_up(data: Path) -> str:
     """What `touchline up --sealed` prints for people, from its start to its end."""
     command = [sys.executable, "-W", "ignore", "-m", "touchline", "up", "--sealed", "--data", str(data), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        said = ""
-        while "Stop with Ctrl-C" not in said:
+        text = ""
+        while "Stop with Ctrl-C" not in text:
             line = process.stdout.readline()
-            assert line, said
-            said += line
+            assert line, text
+            text += line
         process.terminate()
         assert process.wait(60) == 0
-    return said
+    return text
 
 
 def test_a_store_without_events_is_sealed_and_one_with_plain_events_is_not_started(tmp_path: Path) -> None:
@@ -181,10 +181,11 @@ def test_a_store_without_events_is_sealed_and_one_with_plain_events_is_not_start
     with up.client("server") as client:
         assert client.post("/v1/events", json=VISIT).status_code == 202
     assert up.stop() == 0
-    code, said = ended(launch(plain, 0, None, "--sealed"))
-    assert (code, "not sealed and has events already, which `touchline privacy seal` rewrites" in said) == (1, True), (
-        said
-    )
+    code, output = ended(launch(plain, 0, None, "--sealed"))
+    assert (code, "not sealed and has events already, which `touchline privacy seal` rewrites" in output) == (
+        1,
+        True,
+    ), output
     assert not (plain / "master.key").exists()
     privacy(plain, "seal")
     up = start(plain, 0, None, "--sealed")

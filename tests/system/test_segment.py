@@ -24,7 +24,7 @@ from services.replay.remap import Remap, Remapped
 from shared.log.port import LogUnavailable, Position
 from tests.conftest import Workspace
 from tests.processes import start, until_projected
-from tests.unit.test_segment_reading import JSON, SAID
+from tests.unit.test_segment_reading import JSON, MESSAGES
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 PAGE = {"type": "page", "anonymousId": "v", "properties": {"url": "https://shop.example/?utm_campaign=c"}}
@@ -74,7 +74,7 @@ async def counted(workspace: Workspace, messages: int) -> Counter[tuple[str, str
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         ("page", PAGE), ("p", PAGE), ("track", CLICK), ("t", CLICK), ("screen", {**PAGE, "name": "Home"}), ("s", {**PAGE, "name": "Home"}),
         ("identify", {"anonymousId": "v", "userId": "u"}), ("i", {"anonymousId": "v", "userId": "u"}),
@@ -85,17 +85,17 @@ async def counted(workspace: Workspace, messages: int) -> Counter[tuple[str, str
     ],
 )  # fmt: skip
 def test_every_call_of_the_api_is_taken_by_its_long_and_short_path(
-    workspace: Workspace, runner: asyncio.Runner, path: str, said: Any
+    workspace: Workspace, runner: asyncio.Runner, path: str, expected: Any
 ) -> None:
     async def check() -> None:
-        assert answered(await call(workspace, path, json=said)) == SUCCESS
+        assert answered(await call(workspace, path, json=expected)) == SUCCESS
         assert await list_letters(workspace.running.pool, workspace.name, None, 0, 10) == []
 
     runner.run(check())
 
 
-def as_form(said: Any) -> str:
-    return quote(base64.b64encode(json.dumps(said).encode()).decode())
+def as_form(content: Any) -> str:
+    return quote(base64.b64encode(json.dumps(content).encode()).decode())
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,11 @@ def test_a_message_of_a_batch_that_is_too_large_is_refused_and_the_others_count(
 ) -> None:
     async def check() -> None:
         large = PAGE | {"messageId": "large", "x": "y" * 32 * 1024}
-        said = {"batch": [PAGE, large, ODD, large | {"type": "track", "event": "Odd"}], "context": {"locale": "nb-NO"}}
-        assert answered(await call(workspace, "batch", json=said)) == SUCCESS
+        request_body = {
+            "batch": [PAGE, large, ODD, large | {"type": "track", "event": "Odd"}],
+            "context": {"locale": "nb-NO"},
+        }
+        assert answered(await call(workspace, "batch", json=request_body)) == SUCCESS
         assert await counted(workspace, 4) == {
             ("page", "mapped", ""): 1, ("page", "refused", "too_large"): 1, ("Odd", "unmapped", ""): 1, ("Odd", "refused", "too_large"): 1,
         }  # fmt: skip
@@ -181,11 +184,19 @@ def test_the_write_key_may_stand_in_the_body_or_in_its_messages(workspace: Works
     async def check() -> None:
         await workspace.send(*CATALOG)
         key = {"writeKey": workspace.keys["collect"]}
-        for path, said in (("page", PAGE | key), ("b", {"batch": [PAGE], **key}), ("b", {"batch": [PAGE | key, PAGE]})):
+        for path, request_body in (
+            ("page", PAGE | key),
+            ("b", {"batch": [PAGE], **key}),
+            ("b", {"batch": [PAGE | key, PAGE]}),
+        ):
             assert (
                 answered(
                     await call(
-                        workspace, path, key=None, content=json.dumps(said), headers={"Content-Type": "text/plain"}
+                        workspace,
+                        path,
+                        key=None,
+                        content=json.dumps(request_body),
+                        headers={"Content-Type": "text/plain"},
                     )
                 )
                 == SUCCESS
@@ -325,8 +336,8 @@ def test_a_browser_whose_clock_is_years_ahead_shows_the_true_instant(
 ) -> None:
     async def check() -> None:
         await workspace.send(*CATALOG)
-        said = {"batch": [PAGE | {"timestamp": "2999-01-01T00:00:00Z"}], "sentAt": "2999-01-01T00:00:05Z"}
-        assert answered(await call(workspace, "b", key="collect", json=said)) == SUCCESS
+        request_body = {"batch": [PAGE | {"timestamp": "2999-01-01T00:00:00Z"}], "sentAt": "2999-01-01T00:00:05Z"}
+        assert answered(await call(workspace, "b", key="collect", json=request_body)) == SUCCESS
         await workspace.project()
         overview = (await workspace.get("/v1/campaigns/c/overview?from=2025-01-01&to=2900-01-01")).json()
         assert overview["metrics"]["page_views"] == 1
@@ -392,8 +403,8 @@ def test_a_refused_message_is_read_again_by_the_table_of_the_present(
 ) -> None:
     async def check() -> None:
         await workspace.send(*CATALOG)
-        said = {**CLICK, "properties": {"button": "cta"}, "timestamp": "2025-11-20T10:00:00Z", "messageId": "m"}
-        await call(workspace, "track", json=said)
+        request_body = {**CLICK, "properties": {"button": "cta"}, "timestamp": "2025-11-20T10:00:00Z", "messageId": "m"}
+        await call(workspace, "track", json=request_body)
         pool, log = workspace.running.pool, workspace.running.log
         (letter,) = await list_letters(pool, workspace.name, None, 0, 10)
         assert "properties.cta_id" in str(await retry_letter(pool, log, letter))
@@ -561,7 +572,7 @@ def test_however_a_batch_is_broken_every_message_is_accounted_for_and_a_good_one
     @settings(
         max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
     )
-    @given(st.lists(JSON.filter(finite) | SAID.filter(finite), max_size=4), st.sampled_from(["server", "collect"]))
+    @given(st.lists(JSON.filter(finite) | MESSAGES.filter(finite), max_size=4), st.sampled_from(["server", "collect"]))
     def fuzz(messages: list[Any], key: str) -> None:
         runner.run(once(messages, key))
 
@@ -581,9 +592,9 @@ def test_however_a_batch_is_broken_every_message_is_accounted_for_and_a_good_one
     runner.run(check())
 
 
-def finite(said: Any) -> bool:
+def finite(value: Any) -> bool:
     try:
-        json.dumps(said, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except ValueError:
         return False
     return True

@@ -90,11 +90,11 @@ def site(packages: Path) -> Iterator[str]:
 def command(maker: str, up: Up, packages: Path) -> "subprocess.Popen[str]":
     """An SDK's process; it sends most, says so, and goes on when it is told to."""
     if maker in PYTHON:
-        arguments, said = [sys.executable, "-W", "ignore", str(SDKS / "sdk.py"), PYTHON[maker]], {}
+        arguments, variables = [sys.executable, "-W", "ignore", str(SDKS / "sdk.py"), PYTHON[maker]], {}
     else:
-        arguments, said = [there("node"), "node.mjs", maker], {"NODE_NO_WARNINGS": "1"}
+        arguments, variables = [there("node"), "node.mjs", maker], {"NODE_NO_WARNINGS": "1"}
     return subprocess.Popen(
-        [*arguments, up.url, up.keys["server"], str(SENT[maker]), str(first_of(maker))], cwd=packages, env={**os.environ, **said},
+        [*arguments, up.url, up.keys["server"], str(SENT[maker]), str(first_of(maker))], cwd=packages, env={**os.environ, **variables},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -215,8 +215,8 @@ def unmapped(data: Path) -> dict[str, int]:
 def test_an_unmodified_sdk_delivers_every_event_once_though_the_server_was_away(
     delivered: dict[str, Any], maker: str
 ) -> None:
-    said, code = delivered["codes"].get(maker, ("", 0))
-    assert code == 0, said[-3000:]
+    output, code = delivered["codes"].get(maker, ("", 0))
+    assert code == 0, output[-3000:]
     assert delivered["counted"][maker] == due(maker)
     assert delivered["unmapped"][f"Odd of {utm_of(maker)}"] == SENT[maker] // 10
 

@@ -105,7 +105,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         finally:
             for service in services:
                 if service.process is not None:
-                    assert service.end() == 0, service.said.read_text()[-3000:]
+                    assert service.end() == 0, service.errors.read_text()[-3000:]
             embedded.stop()
 
 
@@ -128,8 +128,12 @@ def test_what_one_process_accepts_another_projects_and_a_third_answers(deploymen
 
 def dealt(deployment: Deployment) -> set[str]:
     """The partitions that the projectors have, once all projectors are ready; a busy machine deals them one after another."""
-    said = [deployment.ready(projector) for projector in deployment.projectors]
-    return {partition for _, ready in said for partition in ready["lag"]} if all(s == 200 for s, _ in said) else set()
+    answers = [deployment.ready(projector) for projector in deployment.projectors]
+    return (
+        {partition for _, ready in answers for partition in ready["lag"]}
+        if all(s == 200 for s, _ in answers)
+        else set()
+    )
 
 
 def test_every_service_says_how_it_is(deployment: Deployment) -> None:
@@ -204,11 +208,11 @@ def test_without_the_database_known_keys_send_on_and_reads_are_reported_to_come_
         assert int(refused.headers["retry-after"]) >= 1
         read = deployment.views()
         assert (read.status_code, read.json()["code"]) == (503, "unavailable")
-        status, said = deployment.ready(deployment.ingest)
-        assert (status, said["status"], said["log"]) == (200, "ready", "ok")
-        assert said["store"].startswith("unavailable")
-        status, said = deployment.ready(deployment.api)
-        assert (status, said["log"]) == (503, "ok")
+        status, state = deployment.ready(deployment.ingest)
+        assert (status, state["status"], state["log"]) == (200, "ready", "ok")
+        assert state["store"].startswith("unavailable")
+        status, state = deployment.ready(deployment.api)
+        assert (status, state["log"]) == (503, "ok")
         assert soon(lambda: sum(p.metric("touchline_projector_retries_total") for p in deployment.projectors) > 0)
     finally:
         deployment.embedded.start()
@@ -230,9 +234,9 @@ def test_without_the_broker_nothing_is_accepted_and_all_else_is_answered(deploym
         with deployment.api.client(deployment.keys["read"]) as client:
             shown = client.get("/v1/status").json()
         assert (shown["log_end_offset"], shown["lag_events"]) == (None, None)
-        status, said = deployment.ready(deployment.ingest)
-        assert (status, said["status"], said["store"]) == (503, "unavailable", "ok")
-        assert said["log"].startswith("unavailable")
+        status, state = deployment.ready(deployment.ingest)
+        assert (status, state["status"], state["store"]) == (503, "unavailable", "ok")
+        assert state["log"].startswith("unavailable")
     finally:
         deployment.cluster.launch(broker)
         deployment.cluster.until_ready(broker)
@@ -245,7 +249,7 @@ def test_a_service_waits_for_what_is_not_there_yet(deployment: Deployment, tmp_p
     deployment.embedded.stop()
     late = Service("api", deployment.env, tmp_path / "late.log")
     late.launch()
-    soon(lambda: "cannot start yet" in late.said.read_text())
+    soon(lambda: "cannot start yet" in late.errors.read_text())
     deployment.embedded.start()
     late.until_ready()
     assert deployment.ready(late)[0] == 200
@@ -254,10 +258,10 @@ def test_a_service_waits_for_what_is_not_there_yet(deployment: Deployment, tmp_p
 
 def test_the_status_command_shows_every_partition(deployment: Deployment) -> None:
     counted(deployment, deployment.send(*visits("status", 3)).json()["position"])
-    said = command(deployment.env, "status")
-    assert said["log"].startswith("kafka:")
-    assert {p["lag"] for p in said["partitions"].values()} == {0}
-    assert sum(p["projected"] for p in said["partitions"].values()) >= 3
+    state = command(deployment.env, "status")
+    assert state["log"].startswith("kafka:")
+    assert {p["lag"] for p in state["partitions"].values()} == {0}
+    assert sum(p["projected"] for p in state["partitions"].values()) >= 3
 
 
 def test_keys_are_made_listed_and_revoked(deployment: Deployment) -> None:

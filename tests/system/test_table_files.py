@@ -97,7 +97,7 @@ def test_rows_of_blanks_are_read_and_make_no_event(tmp_path: Path, own: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "expected"),
     [
         ("No,Day,Mail,mail ", r"event 1, needs the column 'Mail'; the file has it 2 times, as columns 3 and 4"),
         ("No,Day,Mail,MAIL,\ufeffMail", r"it 3 times, as columns 3 and 4 and 5"),
@@ -106,10 +106,12 @@ def test_rows_of_blanks_are_read_and_make_no_event(tmp_path: Path, own: str) -> 
         ("Export of 5 November", "needs the column 'No'; the file has Export of 5 November"),
     ],
 )
-def test_a_file_that_does_not_have_a_column_once_is_refused(tmp_path: Path, own: str, header: str, said: str) -> None:
+def test_a_file_that_does_not_have_a_column_once_is_refused(
+    tmp_path: Path, own: str, header: str, expected: str
+) -> None:
     path = tmp_path / "t.csv"
     path.write_text(f"{header}\n")
-    with pytest.raises(BadMapping, match=said):
+    with pytest.raises(BadMapping, match=expected):
         read(path, own)
 
 
@@ -129,7 +131,7 @@ def test_optional_columns_that_are_missing_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         ("No,Day,Mail\n1,2024-01-05,bl\xe5@x.no\n".encode("latin-1"), "a table is UTF-8 or UTF-16"),
         (b"No,Day,Mail\n1,2024-01-05,\xff\xfe\n", "a table is UTF-8 or UTF-16"),
@@ -145,10 +147,10 @@ def test_optional_columns_that_are_missing_are_reported(tmp_path: Path) -> None:
         (gzip.compress(PLAIN.encode(), mtime=0), "t.csv is compressed with gzip: its name must end in .gz"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path: Path, own: str, body: bytes, said: str) -> None:
+def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path: Path, own: str, body: bytes, expected: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(body)
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(Unreadable, match=expected):
         read(path, own)
 
 
@@ -169,19 +171,19 @@ def test_an_error_names_a_few_of_many_columns(tmp_path: Path, own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "said"),
+    ("day", "expected"),
     [
         ("0000-01-01", "is not an instant"), ("0001-01-01", "the year 1 is out of range"), ("0001-01-01T00:00:00+14:00", "the year 1 is out of range"),
         ("0001-06-01 10:00 CET", "the year 1 is out of range"), ("9999-12-31T23:59:59-14:00", "the year 9999 is out of range"),
         ("9999-12-31", "the year 9999 is out of range"), ("99999-01-01", "is not an instant"), ("2024-02-30", "is not an instant"),
     ],
 )  # fmt: skip
-def test_an_instant_at_the_ends_of_time_is_refused_alone(tmp_path: Path, own: str, day: str, said: str) -> None:
+def test_an_instant_at_the_ends_of_time_is_refused_alone(tmp_path: Path, own: str, day: str, expected: str) -> None:
     (tmp_path / "t.csv").write_text(f"No,Day,Mail\n1,2024-01-05,a@x.no\n2,{day},b@x.no\n3,2024-01-05,c@x.no\n")
     lines = read(tmp_path / "t.csv", own)
     ((number, message),) = refusals(lines)
     assert (number, len(events(lines))) == (3, 2)
-    assert said in message
+    assert expected in message
 
 
 def test_an_instant_before_the_earliest_of_all_is_refused_alone(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_byte_order_mark_before_ndjson_is_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (EVENT.decode().encode("utf-16"), "t.ndjson is UTF-16 or UTF-32; NDJSON is UTF-8"),
         (EVENT.decode().encode("utf-16-le"), "t.ndjson is UTF-16 or UTF-32; NDJSON is UTF-8"),
@@ -215,10 +217,10 @@ def test_a_byte_order_mark_before_ndjson_is_ignored(tmp_path: Path) -> None:
         (zstandard.compress(EVENT), "t.ndjson is compressed with zstd: its name must end in .zst"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_ndjson_is_refused_in_one_line(tmp_path: Path, body: bytes, said: str) -> None:
+def test_a_file_that_is_no_ndjson_is_refused_in_one_line(tmp_path: Path, body: bytes, expected: str) -> None:
     path = tmp_path / "t.ndjson"
     path.write_bytes(body)
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(Unreadable, match=expected):
         list(read_lines(path))
 
 

@@ -149,7 +149,7 @@ def test_rows_that_cannot_be_read_are_written_beside_their_source_and_the_rest_c
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("events = 1", r"has no \[\[events\]\]"),
         ('[[events]]\ntype = "no_type"', "'no_type' is not a type of event"),
@@ -160,10 +160,10 @@ def test_rows_that_cannot_be_read_are_written_beside_their_source_and_the_rest_c
         (OWN.replace("{Mail}", "{E-Mail}"), "needs the column 'E-Mail'; the file has Day, Mail, No"),
     ],
 )
-def test_a_mapping_that_cannot_be_used_says_why(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mapping_that_cannot_be_used_says_why(tmp_path: Path, text: str, expected: str) -> None:
     own, path = tmp_path / "own.toml", table(tmp_path / "t.csv", ["No", "Day", "Mail"], ["1", "2", "3"])
     own.write_text(text)
-    with pytest.raises(BadMapping, match=said):
+    with pytest.raises(BadMapping, match=expected):
         list(read_lines(path, mapping(str(own))))
 
 

@@ -101,19 +101,19 @@ def test_a_postgresql_left_over_is_adopted(data: Path) -> None:
 def test_a_second_up_on_a_directory_in_use_says_so(data: Path) -> None:
     up = start(data)
     second = launch(data)
-    code, said = ended(second)
+    code, output = ended(second)
     assert code == 1
-    assert f"in use by process {up.process.pid}" in said
+    assert f"in use by process {up.process.pid}" in output
     up.stop()
 
 
 def test_a_taken_port_is_said_in_one_line(data: Path, tmp_path: Path) -> None:
     up = start(data)
     second = launch(tmp_path / "other", int(up.url.rsplit(":", 1)[1]))
-    code, said = ended(second)
+    code, output = ended(second)
     assert code == 1
-    assert "cannot listen" in said
-    assert "`--port` names another port" in said
+    assert "cannot listen" in output
+    assert "`--port` names another port" in output
     up.stop()
 
 

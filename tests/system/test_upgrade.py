@@ -80,9 +80,9 @@ class Traffic:
             for api in list(self.apis):
                 answer = self._client(api, "read").get("/v1/campaigns/c/overview")
                 if answer.status_code != 200:
-                    self.refused.append(f"{api.said.name}: {answer.status_code}: {answer.text[:300]}")
+                    self.refused.append(f"{api.errors.name}: {answer.status_code}: {answer.text[:300]}")
                     return
-                self.reads[api.said.name] = self.reads.get(api.said.name, 0) + 1
+                self.reads[api.errors.name] = self.reads.get(api.errors.name, 0) + 1
 
     def _client(self, service: Service, key: str) -> httpx.Client:
         """A connection to a service that stays open, as a proxy's does; a service is asked by one thread alone."""
@@ -248,8 +248,8 @@ def test_a_rebuild_leaves_the_other_releases_generation_live(upgrade: Upgrade) -
 
 
 def test_both_projectors_project_side_by_side(upgrade: Upgrade) -> None:
-    assert [said["generation"] for said in upgrade.lags] == ["g1", "g2"]
-    assert all(set(said["lag"]) == {"0", "1", "2", "3"} for said in upgrade.lags)
+    assert [state["generation"] for state in upgrade.lags] == ["g1", "g2"]
+    assert all(set(state["lag"]) == {"0", "1", "2", "3"} for state in upgrade.lags)
 
 
 def test_in_the_end_the_numbers_are_those_of_what_was_sent(upgrade: Upgrade) -> None:

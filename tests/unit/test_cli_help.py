@@ -124,13 +124,13 @@ def test_every_command_and_all_that_it_takes_has_a_help_text(path: tuple[str, ..
 
 @EACH
 def test_the_help_of_a_command_shows_each_command_option_and_argument(path: tuple[str, ...]) -> None:
-    said = whole(help_of(*path))
+    text = whole(help_of(*path))
     command = ALL[path]
     for parameter in command.params:
-        assert whole(parameter.help) in said
-        assert parameter.param_type_name == "argument" or all(whole(option) in said for option in parameter.opts)
+        assert whole(parameter.help) in text
+        assert parameter.param_type_name == "argument" or all(whole(option) in text for option in parameter.opts)
     for name, child in getattr(command, "commands", {}).items():
-        assert whole(name + child.help.split(".")[0]) in said
+        assert whole(name + child.help.split(".")[0]) in text
 
 
 @EACH

@@ -376,7 +376,7 @@ def test_an_id_never_becomes_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"objectId": 7}, ("missing_field", "subscriptionType")),
         ({"subscriptionType": 5, "objectId": 7}, ("wrong_type", "subscriptionType")),
@@ -398,8 +398,8 @@ def test_an_id_never_becomes_too_long() -> None:
         ({"subscriptionType": "deal.propertyChange", "objectId": 7, "propertyName": "hs_is_closed_won", "propertyValue": "perhaps"}, ("bad_value", "propertyValue")),
     ],
 )  # fmt: skip
-def test_what_cannot_be_says_what_and_where(fields: dict[str, Any], said: tuple[str, str]) -> None:
-    assert refusal(**fields) == said
+def test_what_cannot_be_says_what_and_where(fields: dict[str, Any], expected: tuple[str, str]) -> None:
+    assert refusal(**fields) == expected
 
 
 @pytest.mark.parametrize(
@@ -447,11 +447,11 @@ FIELDS = sorted({
 @st.composite
 def odd_events(draw: st.DrawFn) -> bytes:
     """An event of the documented shape with some fields gone, and others of any kind."""
-    said: dict[str, Any] = {**BASE, **draw(st.sampled_from([*EVERY, *NOT_OURS]))}
+    fields: dict[str, Any] = {**BASE, **draw(st.sampled_from([*EVERY, *NOT_OURS]))}
     for field in draw(st.lists(st.sampled_from(FIELDS), max_size=3)):
-        said.pop(field, None)
-    said |= draw(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3))
-    return json.dumps(said).encode()
+        fields.pop(field, None)
+    fields |= draw(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3))
+    return json.dumps(fields).encode()
 
 
 @given(raw=odd_events() | st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))

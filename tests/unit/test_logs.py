@@ -12,7 +12,7 @@ from touchline import logs
 
 KEY = "tls_ZmFrZWtleWZha2VrZXlmYWtla2V5MDEy"
 BASIC = "dGxzX1ptRnJaV3RsZVdaaGEyVnJaWGw6"
-SAID = [
+LINES = [
     f"Bearer {KEY}", f"Authorization: Bearer {KEY}", f"{{'authorization': 'Basic {BASIC}'}}", f"(b'authorization', b'Basic {BASIC}')",
     f"GET /v1/p.gif?k={KEY}&t=page", f"authorization: {BASIC}", f'"Authorization":"Token {BASIC}"', f"bearer%20{BASIC}", f"BEARER  {BASIC}",
     f"key={KEY};", f"{KEY}{KEY}", f"x{KEY}", f"Proxy-Authorization: Basic {BASIC}", f"tla_{KEY[4:]} tlc_{KEY[4:]} tlr_{KEY[4:]}",
@@ -38,14 +38,14 @@ def secret(text: str) -> bool:
     return KEY[4:] in text or BASIC in text
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_a_key_is_nowhere_in_a_log_line(written: io.StringIO, said: str) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_a_key_is_nowhere_in_a_log_line(written: io.StringIO, line: str) -> None:
     logger = structlog.stdlib.get_logger("touchline.test")
-    logger.info(said)
-    logger.warning("x", headers=said, nested={"a": [said, {said: 1}]}, raw=said.encode(), **{f"of_{KEY}": 1})
-    logging.getLogger("uvicorn.error").error("of a library: %s", said)
+    logger.info(line)
+    logger.warning("x", headers=line, nested={"a": [line, {line: 1}]}, raw=line.encode(), **{f"of_{KEY}": 1})
+    logging.getLogger("uvicorn.error").error("of a library: %s", line)
     try:
-        raise ValueError(said)
+        raise ValueError(line)
     except ValueError as error:
         logger.exception("it failed", why=error)
         logging.getLogger("asyncio").exception("theirs failed")

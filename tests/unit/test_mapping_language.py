@@ -30,7 +30,7 @@ def own(tmp_path: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("bogus = 1\n" + EVENT, "bogus: a mapping has"), ("events = []", r"has no \[\[events\]\]"), ('events = ["x"]', "event 1: None is not a type"),
         (EVENT + 'odd = "{A}"', "event 1: deal_closed has no odd"), (EVENT.replace("won = true\n", ""), "event 1: deal_closed needs won"),
@@ -69,21 +69,21 @@ def own(tmp_path: Path, text: str) -> str:
         (EVENT + "only_with = 5", "5 is not the name of a column"), (EVENT + 'when = { "" = ["x"] }', "names a column without a name"),
     ],
 )  # fmt: skip
-def test_a_mapping_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(BadMapping, match=said):
+def test_a_mapping_that_cannot_be_used_says_where_and_why(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(BadMapping, match=expected):
         mapping(own(tmp_path, text))
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("options", "message"),
     [
         (MappingOptions(lists={"won_stages": ["x"]}), "no list 'won_stages'"), (MappingOptions(as_of_us=5), "none of its events has"),
         (MappingOptions(zone="Mars/Base"), "is not a time zone"), (MappingOptions(currency="EUR"), "it uses no currency"), (MappingOptions(campaigns={}), "it uses no campaigns of ours"),
     ],
 )  # fmt: skip
-def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, said: MappingOptions, message: str) -> None:
+def test_what_is_said_beside_a_mapping_must_fit_it(tmp_path: Path, options: MappingOptions, message: str) -> None:
     with pytest.raises(BadMapping, match=message):
-        mapping(own(tmp_path, EVENT), said=said)
+        mapping(own(tmp_path, EVENT), options=options)
 
 
 def events_of_rows(tmp_path: Path, by: str, *rows: str) -> list[Any]:

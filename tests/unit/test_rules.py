@@ -185,14 +185,14 @@ def test_who_left_a_salesforce_campaign_is_in_it_again_since_the_next_joining() 
 
 def test_leaving_a_salesforce_campaign_takes_no_property_back() -> None:
     left = [SalesforceChange(Order(3, "e"), "701", None)]
-    said = [(Order(1, "a"), "701"), (Order(2, "b"), "701")]
-    assert salesforce_campaigns(left, said) == [Membership("701", "property", Order(1, "a"))]
+    values = [(Order(1, "a"), "701"), (Order(2, "b"), "701")]
+    assert salesforce_campaigns(left, values) == [Membership("701", "property", Order(1, "a"))]
 
 
 def test_a_property_names_a_salesforce_campaign_since_it_did_without_a_break() -> None:
-    said = [(Order(1, "a"), "701"), (Order(2, "b"), "702"), (Order(3, "c"), "701")]
-    assert salesforce_campaigns([], said) == [Membership("701", "property", Order(3, "c"))]
-    assert salesforce_campaigns([], [*said, (Order(4, "d"), None)]) == []
+    values = [(Order(1, "a"), "701"), (Order(2, "b"), "702"), (Order(3, "c"), "701")]
+    assert salesforce_campaigns([], values) == [Membership("701", "property", Order(3, "c"))]
+    assert salesforce_campaigns([], [*values, (Order(4, "d"), None)]) == []
 
 
 KARI, OLA, PER = 1, 2, 3

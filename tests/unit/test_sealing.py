@@ -17,7 +17,7 @@ from shared.sealing.fields import Sealing, sealed
 from shared.sealing.forget import words
 from shared.sealing.keys import BadMasterKey, MasterKey, PersonKey, new_pseudonym, written
 from shared.sealing.names import ANY, PSEUDONYM, Name
-from shared.sealing.record import RecordByField, said_in, with_changes
+from shared.sealing.record import RecordByField, personal_fields_of, with_changes
 from shared.sealing.reveal import pseudonyms_in, replaced, revealed_csv, revealed_json
 from shared.sealing.urls import values_in, without_values
 from shared.sealing.vault import Known, Person
@@ -170,7 +170,7 @@ def sealed_value(value: bytes) -> bytes:
     def digest(text: str) -> str:
         return pseudonym_of(Name("q", text))
 
-    changed = sealed(said_in(value), Sealing(persons, digest, lambda url: without_values(url, digest)))
+    changed = sealed(personal_fields_of(value), Sealing(persons, digest, lambda url: without_values(url, digest)))
     return value if changed is None else with_changes(value, changed)
 
 

@@ -23,19 +23,21 @@ RECEIVED_US = 1_764_100_000_000_000  # 2025-11-25T19:46:40Z
 VISIT = {"url": "https://shop.example/"}
 
 
-def message(said: dict[str, Any], key: Any = "server", producers: Producers | None = None) -> Message:
-    sent = json.dumps({"messageId": "m", **said}).encode()
+def message(fields: dict[str, Any], key: Any = "server", producers: Producers | None = None) -> Message:
+    sent = json.dumps({"messageId": "m", **fields}).encode()
     return read(sent, producers or Producers(), key, RECEIVED_US)
 
 
-def events_from(said: dict[str, Any], key: Any = "server", producers: Producers | None = None) -> list[dict[str, Any]]:
-    means = message(said, key, producers).means
+def events_from(
+    fields: dict[str, Any], key: Any = "server", producers: Producers | None = None
+) -> list[dict[str, Any]]:
+    means = message(fields, key, producers).means
     assert isinstance(means, tuple), means
     return [dict(event) for event in means]
 
 
-def refused(said: dict[str, Any], key: Any = "server") -> tuple[str, str | None]:
-    means = message(said, key).means
+def refused(fields: dict[str, Any], key: Any = "server") -> tuple[str, str | None]:
+    means = message(fields, key).means
     assert isinstance(means, Unreadable), means
     return means.code, means.field
 
@@ -66,15 +68,15 @@ def test_a_page_is_a_visit_with_its_campaign_page_and_agent() -> None:
     ],
 )
 def test_where_a_page_is(properties: Any, page: Any, url: str) -> None:
-    said = {"type": "page", "anonymousId": "v", "properties": properties, "context": {"page": page}}
-    assert events_from(said)[0]["url"] == url
+    fields = {"type": "page", "anonymousId": "v", "properties": properties, "context": {"page": page}}
+    assert events_from(fields)[0]["url"] == url
 
 
 def test_a_collect_key_names_contacts_by_email_alone() -> None:
-    said = {"type": "page", "anonymousId": "v", "userId": "u", "properties": VISIT}
-    assert "contact" not in events_from(said, "collect")[0]
-    said["context"] = {"traits": {"email": "kari@example.no"}}
-    assert events_from(said, "collect")[0]["contact"] == {"email": "kari@example.no"}
+    fields = {"type": "page", "anonymousId": "v", "userId": "u", "properties": VISIT}
+    assert "contact" not in events_from(fields, "collect")[0]
+    fields["context"] = {"traits": {"email": "kari@example.no"}}
+    assert events_from(fields, "collect")[0]["contact"] == {"email": "kari@example.no"}
     identify = {
         "type": "identify",
         "anonymousId": "v",
@@ -87,20 +89,20 @@ def test_a_collect_key_names_contacts_by_email_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         {"type": "identify", "anonymousId": "v", "userId": "u"},
         {"type": "alias", "previousId": "v", "userId": "u"},
         {"type": "group", "groupId": "g", "userId": "u"},
     ],
 )
-def test_what_a_collect_key_may_not_say_is_refused_by_name(said: dict[str, Any]) -> None:
-    assert refused(said, "collect") == ("not_allowed_for_key", "userId")
+def test_what_a_collect_key_may_not_say_is_refused_by_name(sent: dict[str, Any]) -> None:
+    assert refused(sent, "collect") == ("not_allowed_for_key", "userId")
 
 
 def test_an_order_from_a_browser_is_refused() -> None:
-    said = {"type": "track", "event": "Order Completed", "anonymousId": "v", "properties": {"order_id": "o"}}
-    assert refused(said, "collect") == ("not_allowed_for_key", "event")
+    fields = {"type": "track", "event": "Order Completed", "anonymousId": "v", "properties": {"order_id": "o"}}
+    assert refused(fields, "collect") == ("not_allowed_for_key", "event")
 
 
 def test_identify_shows_who_the_visitor_is_and_the_contacts_traits() -> None:
@@ -146,14 +148,14 @@ def test_a_screen_is_a_visit_of_the_app() -> None:
 
 def test_a_completed_order_is_a_deal_that_is_created_and_then_won() -> None:
     properties = {"order_id": 7, "revenue": 27.500000000000004, "total": 30, "currency": "nok"}
-    said = {
+    fields = {
         "type": "track",
         "event": "Order Completed",
         "userId": "u",
         "properties": properties,
         "timestamp": "2025-11-25T10:00:00Z",
     }
-    created, closed = events_from(said)
+    created, closed = events_from(fields)
     assert (created["type"], created["deal_id"], created["amount"], created["currency"]) == (
         "deal_created",
         "7",
@@ -167,13 +169,13 @@ def test_a_completed_order_is_a_deal_that_is_created_and_then_won() -> None:
 
 @pytest.mark.parametrize("name", ["Form Submitted", "form submitted", "form_submitted", " FORM-Submitted "])
 def test_names_of_events_are_compared_without_case_and_separators(name: str) -> None:
-    said = {
+    fields = {
         "type": "track",
         "event": name,
         "anonymousId": "v",
         "properties": {"form_id": "f", "email": "kari@example.no"},
     }
-    (sent,) = events_from(said, "collect")
+    (sent,) = events_from(fields, "collect")
     assert (sent["type"], sent["asset_id"], sent["contact"]) == ("form_submitted", "f", {"email": "kari@example.no"})
 
 
@@ -185,20 +187,20 @@ def test_names_of_events_are_compared_without_case_and_separators(name: str) -> 
     ],
 )  # fmt: skip
 def test_events_of_the_published_email_spec(name: str, kind: str) -> None:
-    said = {
+    fields = {
         "type": "track",
         "event": name,
         "userId": "u",
         "properties": {"email_id": "mail", "link_url": "https://x.example/"},
     }
-    (event,) = events_from(said)
+    (event,) = events_from(fields)
     assert (event["type"], event["asset_id"], event["contact"]) == (kind, "mail", {"id": "u"})
     assert event.get("url") == ("https://x.example/" if kind == "email_clicked" else None)
 
 
 def test_a_bot_that_its_sdk_names_is_a_machine() -> None:
-    said = {"type": "page", "anonymousId": "v", "properties": VISIT, "context": {"isBot": True}}
-    assert events_from(said)[0]["machine"] is True
+    fields = {"type": "page", "anonymousId": "v", "properties": VISIT, "context": {"isBot": True}}
+    assert events_from(fields)[0]["machine"] is True
 
 
 @pytest.mark.parametrize(
@@ -233,12 +235,14 @@ def test_when_it_was(times: dict[str, Any], occurred: str | None, sent: str | No
 
 
 def test_two_events_without_an_instant_say_the_same_whenever_they_are_received() -> None:
-    said = json.dumps({"type": "alias", "previousId": "v", "userId": "u", "messageId": "m"}).encode()
-    assert read(said, Producers(), "server", RECEIVED_US) == read(said, Producers(), "server", RECEIVED_US + 10**9)
+    message_bytes = json.dumps({"type": "alias", "previousId": "v", "userId": "u", "messageId": "m"}).encode()
+    assert read(message_bytes, Producers(), "server", RECEIVED_US) == read(
+        message_bytes, Producers(), "server", RECEIVED_US + 10**9
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "field"),
+    ("sent", "code", "field"),
     [
         ({}, "missing_field", "type"),
         ({"type": "dance"}, "unknown_type", "type"),
@@ -252,8 +256,8 @@ def test_two_events_without_an_instant_say_the_same_whenever_they_are_received()
         ({"type": "track", "event": "Form Submitted", "userId": "u"}, "missing_field", "properties.form_id"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(said: dict[str, Any], code: str, field: str) -> None:
-    assert refused(said) == (code, field)
+def test_what_cannot_be_read_is_refused_with_its_place(sent: dict[str, Any], code: str, field: str) -> None:
+    assert refused(sent) == (code, field)
 
 
 def test_long_ids_are_replaced_by_their_digest_and_short_ones_stay() -> None:
@@ -370,7 +374,7 @@ def test_the_published_table_could_be_given_as_a_setting() -> None:
 
 def messages(body: Any, *, batch: bool = True) -> list[dict[str, Any]]:
     found = read_body(json.dumps(body).encode(), batch=batch)
-    return [json.loads(message_of(raw, found.said, None, lambda: "new")) for raw in found.messages]
+    return [json.loads(message_of(raw, found.batch_fields, None, lambda: "new")) for raw in found.messages]
 
 
 def test_what_a_batch_says_for_all_is_merged_into_each_and_the_message_wins() -> None:
@@ -424,23 +428,23 @@ INNER = st.dictionaries(
     st.sampled_from(["url", "search", "email", "form_id", "order_id", "revenue", "currency", "traits", "campaign", "page", "isBot"]),
     JSON | LIKELY | st.dictionaries(st.sampled_from(["url", "name", "email", "source"]), JSON | LIKELY, max_size=3), max_size=5,
 )  # fmt: skip
-SAID = st.dictionaries(NAMED, JSON | LIKELY | INNER, max_size=12)
+MESSAGES = st.dictionaries(NAMED, JSON | LIKELY | INNER, max_size=12)
 
 
-@given(SAID, st.sampled_from(["server", "collect"]))
+@given(MESSAGES, st.sampled_from(["server", "collect"]))
 def test_any_message_is_read_without_an_exception_and_what_it_means_can_be_judged(
-    said: dict[str, Any], key: Any
+    fields: dict[str, Any], key: Any
 ) -> None:
-    sent = json.dumps(said, allow_nan=False, default=str).encode() if _finite(said) else json.dumps(said).encode()
+    sent = json.dumps(fields, allow_nan=False, default=str).encode() if _finite(fields) else json.dumps(fields).encode()
     found = read(sent, Producers(), key, RECEIVED_US)
     if not isinstance(found.means, Unreadable):
         for event in events_of("segment", found):
             assert isinstance(accept(msgspec.json.encode(event), 0, key, RECEIVED_US, None), (Record, Refusal))
 
 
-def _finite(said: Any) -> bool:
+def _finite(value: Any) -> bool:
     try:
-        json.dumps(said, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except ValueError:
         return False
     return True
@@ -450,7 +454,7 @@ def _finite(said: Any) -> bool:
     st.binary(max_size=200)
     | st.builds(
         lambda x: json.dumps(x).encode(),
-        JSON | SAID | st.fixed_dictionaries({"batch": st.lists(JSON | SAID, max_size=4)}),
+        JSON | MESSAGES | st.fixed_dictionaries({"batch": st.lists(JSON | MESSAGES, max_size=4)}),
     ),
     st.booleans(),
 )
@@ -460,16 +464,21 @@ def test_any_body_is_split_or_refused(body: bytes, batch: bool) -> None:
     except BadRequest:
         return
     for raw in found.messages:
-        read(message_of(raw, found.said, None if batch else "track", lambda: "new"), Producers(), "server", RECEIVED_US)
+        read(
+            message_of(raw, found.batch_fields, None if batch else "track", lambda: "new"),
+            Producers(),
+            "server",
+            RECEIVED_US,
+        )
 
 
 @pytest.mark.parametrize("number", [b"1e400000000", b"-1e-400000000", b"1" * 5_000, b"0." + b"1" * 5_000])
 @pytest.mark.parametrize("place", ["userId", "timestamp", "revenue"])
 def test_numbers_of_any_size_cost_nothing(number: bytes, place: str) -> None:
-    said = {"userId": b'"u"', "timestamp": b'"2025-11-25T10:00:00Z"', "revenue": b"1"} | {place: number}
+    values = {"userId": b'"u"', "timestamp": b'"2025-11-25T10:00:00Z"', "revenue": b"1"} | {place: number}
     sent = (
         b'{"type":"track","event":"Order Completed","userId":%s,"timestamp":%s,"properties":{"order_id":"o","revenue":%s}}'
-        % (said["userId"], said["timestamp"], said["revenue"])
+        % (values["userId"], values["timestamp"], values["revenue"])
     )
     found = read(sent, Producers(), "server", RECEIVED_US)
     if not isinstance(found.means, Unreadable):

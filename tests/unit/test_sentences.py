@@ -48,19 +48,19 @@ def visit(
 
 
 @pytest.mark.parametrize(
-    ("who", "said"),
+    ("who", "expected"),
     [
         (KARI, "Kari Nordmann (kari@example.no, 8001)"), (OLA, "Ola (ola@example.no)"), (PER, "contact 8003"),
         (NamedContact("7", "per@example.no"), "per@example.no (7)"), (NamedContact("per@example.no", "per@example.no"), "per@example.no"),
         (NamedContact("8", None, "Siri", "Berg"), "Siri Berg (8)"), (NamedContact("9", None, None, "Lie"), "Lie (9)"),
     ],
 )  # fmt: skip
-def test_a_person_is_called_by_its_name_and_identifiers(who: NamedContact, said: str) -> None:
-    assert who.full == said
+def test_a_person_is_called_by_its_name_and_identifiers(who: NamedContact, expected: str) -> None:
+    assert who.full == expected
 
 
 @pytest.mark.parametrize(
-    ("touch", "said"),
+    ("touch", "expected"),
     [
         (click("2024-03-03T10:00"), "clicked the email 'Spring mail' of the campaign 'Spring sale'"),
         (click("2024-03-03T10:00", type_=T.EMAIL_OPENED, asset=NamedAsset("m")), "opened the email 'm' of the campaign 'Spring sale'"),
@@ -77,8 +77,8 @@ def test_a_person_is_called_by_its_name_and_identifiers(who: NamedContact, said:
         (visit("utm", url="https://shop.example"), "visited the page shop.example with the utm_campaign 'spring' of the campaign 'Spring sale'"),
     ],
 )  # fmt: skip
-def test_a_touch_is_described_by_what_was_done_to_what(touch: DescribedTouch, said: str) -> None:
-    assert touch.did(SPRING) == said
+def test_a_touch_is_described_by_what_was_done_to_what(touch: DescribedTouch, expected: str) -> None:
+    assert touch.did(SPRING) == expected
 
 
 @pytest.mark.parametrize("type_", list(T))
@@ -87,7 +87,7 @@ def test_every_type_of_touch_has_a_sentence(type_: T) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "said"),
+    ("at", "expected"),
     [
         ("2024-03-03T10:00", "on 3 March 2024, two days after the deal closed on 1 March 2024"),
         ("2024-02-29T10:00", "on 29 February 2024, one day before the deal closed on 1 March 2024"),
@@ -100,8 +100,8 @@ def test_every_type_of_touch_has_a_sentence(type_: T) -> None:
         ("2024-03-01T10:00", "on 1 March 2024 at 11:00 (Europe/Oslo), at the very instant at which the deal closed"),
     ],
 )  # fmt: skip
-def test_an_instant_is_described_relative_to_another_one(at: str, said: str) -> None:
-    assert OSLO.beside(us(at), us("2024-03-01T10:00"), "the deal closed") == said
+def test_an_instant_is_described_relative_to_another_one(at: str, expected: str) -> None:
+    assert OSLO.beside(us(at), us("2024-03-01T10:00"), "the deal closed") == expected
 
 
 def test_a_day_of_twenty_five_hours_is_one_day_with_times() -> None:
@@ -201,12 +201,12 @@ KEPT_OUT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "wanted"), [*DEALS, *REASONS, *KEPT_OUT])
-def test_an_explanation_is_one_plain_sentence_of_names_and_days(said: str, wanted: str) -> None:
-    assert said == wanted
+@pytest.mark.parametrize(("sentence", "wanted"), [*DEALS, *REASONS, *KEPT_OUT])
+def test_an_explanation_is_one_plain_sentence_of_names_and_days(sentence: str, wanted: str) -> None:
+    assert sentence == wanted
 
 
-@pytest.mark.parametrize("said", [said for said, _ in (*DEALS, *REASONS, *KEPT_OUT)])
-def test_no_explanation_speaks_of_somebody_or_something_unnamed(said: str) -> None:
-    assert "a contact" not in said.lower()
-    assert "the asset " not in said
+@pytest.mark.parametrize("sentence", [sentence for sentence, _ in (*DEALS, *REASONS, *KEPT_OUT)])
+def test_no_explanation_speaks_of_somebody_or_something_unnamed(sentence: str) -> None:
+    assert "a contact" not in sentence.lower()
+    assert "the asset " not in sentence

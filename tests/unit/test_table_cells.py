@@ -72,7 +72,7 @@ def test_a_zone_that_a_text_names_counts(text: str, zone: str, start: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("2024-03-15 14:30 CST", "'CST' is the name of several time zones"),
         ("2024-03-15 14:30 IST", "'IST' is the name of several time zones"),
@@ -83,8 +83,8 @@ def test_a_zone_that_a_text_names_counts(text: str, zone: str, start: str) -> No
         ("15/3/24", "a year of two digits"), ("x" * 1000, "is not an instant"), ("9999-12-31", "out of range"),
     ],
 )  # fmt: skip
-def test_what_is_no_instant_says_so(text: str, said: str) -> None:
-    with pytest.raises(BadCell, match=said):
+def test_what_is_no_instant_says_so(text: str, expected: str) -> None:
+    with pytest.raises(BadCell, match=expected):
         read(text)
 
 
@@ -131,7 +131,7 @@ def test_the_file_says_in_which_order_day_and_month_come(cell: str, also: tuple[
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "expected"),
     [
         (("05/04/2024",), "line 2: At: '05/04/2024' can be 5 April 2024 or 4 May 2024"),
         (("05/04/2024", "25.04.2024"), "nothing in the file says which"),
@@ -142,10 +142,10 @@ def test_the_file_says_in_which_order_day_and_month_come(cell: str, also: tuple[
         ),
     ],
 )
-def test_an_order_that_is_not_settled_is_asked_about(cells: tuple[str, ...], said: str) -> None:
+def test_an_order_that_is_not_settled_is_asked_about(cells: tuple[str, ...], expected: str) -> None:
     with pytest.raises(BadMapping) as error:
         read(cells[0], also=cells[1:])
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_two_forms_of_a_mapping_that_read_all_of_a_column_are_refused() -> None:

@@ -67,14 +67,14 @@ def show(asset_id: str, data: Path | None, workspace: str, *, as_json: bool) -> 
         now = await asset_now(snapshot, asset_id)
         if not now.registered_by:
             raise NotFound("asset", asset_id)
-        return {"said": now.said, "holders": now.holders, "registered_by": now.registered_by}
+        return {"fields": now.fields, "holders": now.holders, "registered_by": now.registered_by}
 
     now = asked(data, workspace, found)
     if as_json:
         state = {"campaigns": sorted(now["holders"]), "registered_by": now["registered_by"]}
-        print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["said"], **state}))
+        print(json.dumps({"workspace": workspace, "asset_id": asset_id, **now["fields"], **state}))
         return
-    for name, value in {"asset_id": asset_id, **now["said"]}.items():
+    for name, value in {"asset_id": asset_id, **now["fields"]}.items():
         console.print(f"{name:12} {value}")
     for campaign, event_id in sorted(now["holders"].items()):
         console.print(f"held by      {campaign}, by the event {event_id}")

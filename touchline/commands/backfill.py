@@ -58,7 +58,7 @@ class Given:
     currency: str | None
     campaigns: Path | None
 
-    def said(self) -> MappingOptions:
+    def options(self) -> MappingOptions:
         """The options as a mapping takes them, without the table of campaigns. Raises `typer.BadParameter`."""
         if self.day_first and self.month_first:
             raise typer.BadParameter("it cannot be used together with --month-first", param_hint="--day-first")
@@ -78,10 +78,10 @@ def backfill(
     event conflicts with another of its id. Raises `typer.BadParameter`.
     """
     paths = _paths(sources)
-    said = given.said()
+    options = given.options()
     with errors_in_one_line():
         read_by = _mapping(
-            mapping, said if given.campaigns is None else replace(said, campaigns=read_table(given.campaigns))
+            mapping, options if given.campaigns is None else replace(options, campaigns=read_table(given.campaigns))
         )
     tallies = on_database(data, lambda url: _send(url, paths, workspace, rate, read_by, dry_run=dry_run, quiet=as_json))
     if as_json:
@@ -94,26 +94,26 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _decimal(said: str | None) -> Decimal | None:
-    match said:
+def _decimal(sign: str | None) -> Decimal | None:
+    match sign:
         case None | "." | ",":
-            return said
-    raise typer.BadParameter(f"{said!r} is neither . nor ,", param_hint="--decimal")
+            return sign
+    raise typer.BadParameter(f"{sign!r} is neither . nor ,", param_hint="--decimal")
 
 
-def _currency(said: str | None) -> str | None:
-    if said is None or said.upper() in CURRENCIES:
-        return said and said.upper()
+def _currency(code: str | None) -> str | None:
+    if code is None or code.upper() in CURRENCIES:
+        return code and code.upper()
     raise typer.BadParameter(
-        f"{said!r} is not a currency; a currency is written as a code such as EUR", param_hint="--currency"
+        f"{code!r} is not a currency; a currency is written as a code such as EUR", param_hint="--currency"
     )
 
 
-def _mapping(named: str | None, said: MappingOptions) -> TableMapping | None:
+def _mapping(named: str | None, options: MappingOptions) -> TableMapping | None:
     """The mapping that the command names, or None. Raises `BadMapping` if there is none and options for tables are given."""
     if named is not None:
-        return read_mapping(named, said=said)
-    if said != MappingOptions(lists={name: [] for name in said.lists}):
+        return read_mapping(named, options=options)
+    if options != MappingOptions(lists={name: [] for name in options.lists}):
         raise BadMapping(
             "--zone, --as-of, --day-first, --month-first, --decimal, --won-stage, --lost-stage, --currency and --campaigns go with "
             "--mapping"

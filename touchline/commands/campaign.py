@@ -113,11 +113,11 @@ def _print_results(results: Results, campaign_id: str, data: Path | None, worksp
         for item in results.items:
             where = f", moved from {item['moved_from']}" if "moved_from" in item else ""
             if "message" in item:
-                said = item["message"].replace(IN_URL, "`touchline campaign move`")
+                message = item["message"].replace(IN_URL, "`touchline campaign move`")
             else:
                 back = to_take_back(item["event_id"], data, workspace)
-                said = f"done{where}, {back}" if item["changed"] else "nothing to change"
-            console.print(f"{item['asset_id']}: {said}")
+                message = f"done{where}, {back}" if item["changed"] else "nothing to change"
+            console.print(f"{item['asset_id']}: {message}")
     if results.refused:
         raise typer.Exit(1)
 

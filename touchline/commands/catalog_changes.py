@@ -92,9 +92,9 @@ async def _shown(turns: Turns, workspace: str, position: Position) -> None:
 
 
 def change(
-    data: Path | None, workspace: str, said: str, work: Callable[[Turn], Awaitable[Outcome]], *, as_json: bool
+    data: Path | None, workspace: str, summary: str, work: Callable[[Turn], Awaitable[Outcome]], *, as_json: bool
 ) -> None:
-    """Make one call, and print its outcome: `said` if it changed something. Exits 1 if it is refused."""
+    """Make one call, and print its outcome: `summary` if it changed something. Exits 1 if it is refused."""
 
     async def changed(turn: Turn) -> tuple[dict[str, Any], Position]:
         outcome = await work(turn)
@@ -105,7 +105,7 @@ def change(
     if as_json:
         print(json.dumps({"workspace": workspace, **result}))
     else:
-        console.print(said if result["changed"] else "nothing to change")
+        console.print(summary if result["changed"] else "nothing to change")
         event_id = result["event_id"]
         of = to_take_back(event_id, data, workspace) if result["changed"] else f"event {event_id} says so already"
         console.print(f"  {of}")

@@ -50,11 +50,11 @@ def show(number: int, data: Path | None, workspace: str, *, as_json: bool) -> No
     letters = _on(data, workspace, lambda pool, _: find_letters(pool, workspace, [number]))
     if not letters:
         raise failed(_without(workspace, [number]))
-    said = _as_json(letters[0])
+    letter = _as_json(letters[0])
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(letter))
         return
-    for name, value in said.items():
+    for name, value in letter.items():
         if value is not None:
             console.print(f"{name:12} {value}")
 

@@ -17,22 +17,22 @@ from touchline.commands.store import names_in, on_database, read_only
 
 def event(event_id: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool) -> None:
     """Print what an event counted for and in which campaigns, and why it does not count in others."""
-    said = _asked(data, workspace, generation, lambda snapshot: explain_event(snapshot, event_id))
+    explanation = _asked(data, workspace, generation, lambda snapshot: explain_event(snapshot, event_id))
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(explanation))
     else:
-        _print_event(said)
+        _print_event(explanation)
 
 
 def deal(
     deal_id: str, campaign: str, generation: str | None, data: Path | None, workspace: str, *, as_json: bool
 ) -> None:
     """Print why a deal counts for a campaign, or does not: each condition, with the event that decides it."""
-    said = _asked(data, workspace, generation, lambda snapshot: explain_deal(snapshot, deal_id, campaign))
+    explanation = _asked(data, workspace, generation, lambda snapshot: explain_deal(snapshot, deal_id, campaign))
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(explanation))
     else:
-        _print_deal(said)
+        _print_deal(explanation)
 
 
 def _asked(
@@ -40,8 +40,8 @@ def _asked(
 ) -> dict[str, Any]:
     async def answered(url: str) -> dict[str, Any]:
         async with read_only(url, workspace, generation) as snapshot:
-            said = {**await ask(snapshot), "as_of": str(snapshot.as_of)}
-        return dict(await names_in(url, workspace, said))
+            answer = {**await ask(snapshot), "as_of": str(snapshot.as_of)}
+        return dict(await names_in(url, workspace, answer))
 
     return on_database(data, answered)
 
@@ -50,30 +50,30 @@ def _mark(holds: bool | None) -> Text:
     return styled({True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[holds])
 
 
-def _print_event(said: dict[str, Any]) -> None:
-    console.print(styled("[bold]{}[/] {}", said["type"] or "event", said["event_id"]))
+def _print_event(explanation: dict[str, Any]) -> None:
+    console.print(styled("[bold]{}[/] {}", explanation["type"] or "event", explanation["event_id"]))
     facts = {
-        "occurred at": said["occurred_at"], "version as of": said.get("version_as_of"), "contact": said["contact"], "session": said.get("session"),
-        "brought by": " / ".join(filter(None, (said.get("source"), said.get("medium")))) or None,
-        "channel": said.get("channel"), "influence": ", ".join(said.get("influence", [])) or None,
-        "machine by": (said.get("machine_by") or "").replace("_", " ") or None, "detail": said.get("detail"), "retracted by": ", ".join(said.get("retracted_by", [])) or None,
-        "lost duplicates": said.get("conflicting_duplicates") or None,
+        "occurred at": explanation["occurred_at"], "version as of": explanation.get("version_as_of"), "contact": explanation["contact"], "session": explanation.get("session"),
+        "brought by": " / ".join(filter(None, (explanation.get("source"), explanation.get("medium")))) or None,
+        "channel": explanation.get("channel"), "influence": ", ".join(explanation.get("influence", [])) or None,
+        "machine by": (explanation.get("machine_by") or "").replace("_", " ") or None, "detail": explanation.get("detail"), "retracted by": ", ".join(explanation.get("retracted_by", [])) or None,
+        "lost duplicates": explanation.get("conflicting_duplicates") or None,
     }  # fmt: skip
-    comparison = "counted" if said["counted"] else f"{_vain(said)}: {said['reason']}"
-    console.print(styled("  {} {}", _mark(said["counted"]), comparison))
+    comparison = "counted" if explanation["counted"] else f"{_vain(explanation)}: {explanation['reason']}"
+    console.print(styled("  {} {}", _mark(explanation["counted"]), comparison))
     for name, value in facts.items():
         if value is not None:
             console.print(f"  {name:15} {value}")
-    if said["campaigns"]:
-        console.print(_campaigns(said["campaigns"]))
-    for section in said.get("sections", []):
+    if explanation["campaigns"]:
+        console.print(_campaigns(explanation["campaigns"]))
+    for section in explanation.get("sections", []):
         where = f"section of asset {section['asset_id']} in {section['campaign_id']}"
         former = " as a former asset" if section["former"] else ""
         console.print(styled("  {} {}{}{}", _mark(section["shown"]), where, former, _why(section["reason"])))
 
 
-def _vain(said: dict[str, Any]) -> str:
-    return "changed nothing" if "campaign_id" in said else "not counted"  # an association; its reason is why
+def _vain(explanation: dict[str, Any]) -> str:
+    return "changed nothing" if "campaign_id" in explanation else "not counted"  # an association; its reason is why
 
 
 def _why(reason: str | None) -> str:
@@ -88,11 +88,11 @@ def _campaigns(campaigns: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _print_deal(said: dict[str, Any]) -> None:
-    comparison = "counts" if said["counts"] else f"does not count: {said['reason']}"
-    console.print(styled("[bold]deal[/] {} [bold]for[/] {}", said["deal_id"], said["campaign_id"]))
-    console.print(styled("  {} {}", _mark(said["counts"]), comparison))
+def _print_deal(explanation: dict[str, Any]) -> None:
+    comparison = "counts" if explanation["counts"] else f"does not count: {explanation['reason']}"
+    console.print(styled("[bold]deal[/] {} [bold]for[/] {}", explanation["deal_id"], explanation["campaign_id"]))
+    console.print(styled("  {} {}", _mark(explanation["counts"]), comparison))
     table = table_of("", "check", "decided by")
-    for check in said["checks"]:
+    for check in explanation["checks"]:
         table.add_row(styled("  {}", _mark(check["holds"])), check["says"], check["deciding_event"] or "")
     console.print(table)

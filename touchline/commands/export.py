@@ -41,7 +41,7 @@ def export(
         raise failed("stopped by a signal; nothing was written") from error
     printer = errors if file == STDIN else console  # standard output may be the export itself
     if as_json:
-        said = json.dumps({"events": count, "file": None if file == STDIN else str(file)})
-        print(said) if file != STDIN else errors.print(said)
+        summary = json.dumps({"events": count, "file": None if file == STDIN else str(file)})
+        print(summary) if file != STDIN else errors.print(summary)
     else:
         printer.print(styled("[green]exported[/]: {:,} events of {}", count, workspace))

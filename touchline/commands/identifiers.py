@@ -15,22 +15,22 @@ def identifiers(min_joined: int, limit: int, data: Path | None, workspace: str, 
 
     async def asked(url: str) -> dict[str, Any]:
         async with read_only(url, workspace) as snapshot:
-            said = {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
-        return dict(await names_in(url, workspace, said))
+            page = {**await joined_identifiers(snapshot, min_joined, limit), "as_of": str(snapshot.as_of)}
+        return dict(await names_in(url, workspace, page))
 
-    said = on_database(data, asked)
+    page = on_database(data, asked)
     if as_json:
-        print(json.dumps(said))
-    elif not said["items"]:
+        print(json.dumps(page))
+    elif not page["items"]:
         console.print(f"no identifier is joined with {min_joined} others or more")
     else:
-        _print_text(said)
+        _print_text(page)
 
 
-def _print_text(said: dict[str, Any]) -> None:
+def _print_text(page: dict[str, Any]) -> None:
     table = table_of("joins", "kind", "identifier", "of the contact")
-    for item in said["items"]:
+    for item in page["items"]:
         table.add_row(str(item["joined"]), item["kind"], item["identifier"], item["contact"])
     console.print(table)
-    if said["next_cursor"] is not None:
+    if page["next_cursor"] is not None:
         console.print(f"and more: --limit takes up to {LIMIT_MAX}")

@@ -109,7 +109,7 @@ def errors_in_one_line() -> Iterator[None]:
         why: BaseException = error
         while isinstance(why, (asyncpg.InterfaceError, asyncpg.InternalClientError)) and why.__context__ is not None:
             why = why.__context__
-        said = error_text(why)
+        message = error_text(why)
         if isinstance(why, asyncpg.InterfaceError):  # asyncpg's text names its own method, not what happened
-            said = f"the database connection was closed: {said}"
-        raise failed(said) from error
+            message = f"the database connection was closed: {message}"
+        raise failed(message) from error

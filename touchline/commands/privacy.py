@@ -100,8 +100,8 @@ def forget(contact: str, data: Path | None, workspace: str, *, yes: bool, as_jso
         await check_workspace(resources.pool, workspace)
         return await forget_contact(resources, workspace, contact)
 
-    said = on_store(data, forgotten, quiet=True)
+    result = on_store(data, forgotten, quiet=True)
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(result))
     else:
-        console.print(f"forgotten: {said['names']} names; deleted dead letters: {said['dead_letters']}")
+        console.print(f"forgotten: {result['names']} names; deleted dead letters: {result['dead_letters']}")

@@ -40,8 +40,8 @@ def connect(
 
     if not _on(data, workspace, connected):
         raise failed(f"{producer}'s account {account} is connected with another workspace")
-    said = {"producer": producer, "account": account, "workspace": workspace}
-    print(json.dumps(said)) if as_json else console.print(
+    result = {"producer": producer, "account": account, "workspace": workspace}
+    print(json.dumps(result)) if as_json else console.print(
         "connected; running services accept its messages within 5 seconds"
     )
 
@@ -54,8 +54,8 @@ def disconnect(producer: str, account: str, data: Path | None, workspace: str, *
 
     if not _on(data, workspace, disconnected):
         raise failed(f"{workspace} has no account {account} of {producer}")
-    said = {"producer": producer, "account": account, "workspace": workspace}
-    print(json.dumps(said)) if as_json else console.print(
+    result = {"producer": producer, "account": account, "workspace": workspace}
+    print(json.dumps(result)) if as_json else console.print(
         "disconnected; running services refuse its messages within 5 seconds"
     )
 

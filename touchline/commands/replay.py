@@ -169,7 +169,7 @@ def _parts(share: str | None) -> Drawn | None:
 def _as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "generation": comparison.generation, "offsets": comparison.offsets, "equal": comparison.equal,
-        "sample": comparison.sample and comparison.sample.said,
+        "sample": comparison.sample and comparison.sample.description,
         "left_out": sorted(comparison.left_out.values()),
         "tables": {
             name: {"rows": live.rows, "digest": str(live.digest), "equal": live == rebuilt}
@@ -206,9 +206,9 @@ def _print_text(comparison: Comparison) -> None:
     console.print(table)
     events = sum(comparison.offsets.values())
     if comparison.sample is not None:
-        said = comparison.sample.said
+        sample = comparison.sample.description
         console.print(
-            f"a sample, part {said['place']} of {said['of']}: {said['persons_and_deals']:,} persons and deals"
+            f"a sample, part {sample['place']} of {sample['of']}: {sample['persons_and_deals']:,} persons and deals"
         )
     for workspace in sorted(comparison.left_out.values()):
         console.print(

@@ -40,12 +40,12 @@ def status(data: Path | None, *, as_json: bool) -> None:
 
     Exits 1 if the log does not tell its end, or if there is no generation of this release's shape.
     """
-    said = on_database(data, lambda url: _status(url, Configuration()))
+    state = on_database(data, lambda url: _status(url, Configuration()))
     if as_json:
-        print(json.dumps(said))
+        print(json.dumps(state))
     else:
-        _print_text(said)
-    wrong = [said[name] for name in ("generation_error", "log_error") if name in said]
+        _print_text(state)
+    wrong = [state[name] for name in ("generation_error", "log_error") if name in state]
     for problem in wrong:
         errors.print(problem, style="red")
     if wrong:
@@ -55,12 +55,12 @@ def status(data: Path | None, *, as_json: bool) -> None:
 async def _status(url: str, configuration: Configuration) -> dict[str, Any]:
     pool = await open_pool(url, 2)
     try:
-        said, generation = await _stand(pool)
+        state, generation = await _stand(pool)
         letters = [dict(row) for row in await pool.fetch(DEAD_LETTERS)]
         async with pool.acquire() as connection:
             listed = await generations(connection)
             verifications = await read_verifications(connection, None, 1)
-        said |= {
+        state |= {
             "generations": [_listed(each) for each in listed],
             "last_verification": verifications[0] if verifications else None,
             "dead_letters": sum(each["events"] for each in letters), "dead_letters_by": letters,
@@ -68,10 +68,10 @@ async def _status(url: str, configuration: Configuration) -> dict[str, Any]:
         }  # fmt: skip
         if generation is not None:
             try:
-                await _add_ends(said, pool, configuration, generation)
+                await _add_ends(state, pool, configuration, generation)
             except LogUnavailable as error:
-                said["log_error"] = error_text(error)
-        return said
+                state["log_error"] = error_text(error)
+        return state
     finally:
         await pool.close()
 
@@ -92,13 +92,13 @@ async def _stand(pool: "asyncpg.Pool[asyncpg.Record]") -> tuple[dict[str, Any], 
         rows = await connection.fetch(PROGRESS)
         under_way = [_under_way(row) for row in await connection.fetch(REPROJECTIONS)]
     partitions = {row["partition"]: _partition(row) for row in rows}
-    said = {
+    state = {
         "generation": generation.name,
         "log": generation.log,
         "partitions": partitions,
         "settings_under_way": under_way,
     }
-    return said, generation
+    return state, generation
 
 
 def _listed(each: Listed) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _partition(row: Any) -> dict[str, Any]:
 
 
 async def _add_ends(
-    said: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", configuration: Configuration, generation: Generation
+    state: dict[str, Any], pool: "asyncpg.Pool[asyncpg.Record]", configuration: Configuration, generation: Generation
 ) -> None:
     log = await open_log(configuration, pool)
     try:
@@ -130,31 +130,31 @@ async def _add_ends(
         for number in range(generation.partitions):
             end = await log.end(number)
             nothing = {"projected": 0, "received_at": None}
-            partition = said["partitions"].setdefault(number, nothing)
+            partition = state["partitions"].setdefault(number, nothing)
             partition |= {"end": end, "lag": end - partition["projected"]}
     finally:
         await log.close()
 
 
-def _print_text(said: dict[str, Any]) -> None:
-    if said["generation"] is not None:
-        console.print(styled("[bold]generation[/] {} of {}", said["generation"], said["log"]))
-    for each in said["generations"]:
-        _print_generation(each, live=said["generation"])
+def _print_text(state: dict[str, Any]) -> None:
+    if state["generation"] is not None:
+        console.print(styled("[bold]generation[/] {} of {}", state["generation"], state["log"]))
+    for each in state["generations"]:
+        _print_generation(each, live=state["generation"])
     numbers = ("partition", "projected", "end of the log", "lag")
     table = table_of(*numbers, "latest receipt", right=numbers)
-    for number, partition in sorted(said["partitions"].items()):
+    for number, partition in sorted(state["partitions"].items()):
         end, lag = (f"{partition[name]:,}" if partition[name] is not None else "unknown" for name in ("end", "lag"))
         table.add_row(str(number), f"{partition['projected']:,}", end, lag, partition["received_at"] or "")
     console.print(table)
-    for each in said["settings_under_way"]:
+    for each in state["settings_under_way"]:
         far = "" if each["events_to_do"] is None else f", {each['events_done']:,} of {each['events_to_do']:,} events"
         console.print(f"settings under way: {each['workspace']}, since {each['since']}{far}")
-    console.print(_verification_in_words(said["last_verification"]))
-    console.print(f"dead letters: {said['dead_letters']:,}")
-    if said["dead_letters_by"]:
-        _print_letters(said["dead_letters_by"])
-    for each in said["dead_letters_pushed_out"]:
+    console.print(_verification_in_words(state["last_verification"]))
+    console.print(f"dead letters: {state['dead_letters']:,}")
+    if state["dead_letters_by"]:
+        _print_letters(state["dead_letters_by"])
+    for each in state["dead_letters_pushed_out"]:
         console.print(
             f"pushed out by later ones: {each['events']:,} of the key {shown_key(each['key'])} of {each['workspace']}"
         )

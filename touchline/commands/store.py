@@ -109,11 +109,11 @@ async def read_only(url: str, workspace: str, generation: str | None = None) -> 
         await pool.close()
 
 
-async def names_in(url: str, workspace: str, said: Any) -> Any:
+async def names_in(url: str, workspace: str, answer: Any) -> Any:
     """An answer in JSON with the names of people in place of pseudonyms, if the store is sealed. Raises `BadMasterKey`."""
     pool = await open_pool(url, 1)
     try:
-        return await revealed(await open_vault(pool, Configuration().master_key), workspace, said)
+        return await revealed(await open_vault(pool, Configuration().master_key), workspace, answer)
     finally:
         await pool.close()
 
@@ -121,8 +121,8 @@ async def names_in(url: str, workspace: str, said: Any) -> Any:
 def check_new_workspace(workspace: str, hint: str) -> None:
     """Raise `typer.BadParameter`, which names the argument `hint`, if a new workspace cannot have this id."""
     if not WORKSPACE_ID.fullmatch(workspace):
-        said = "an id has up to 64 letters, digits and the signs . _ -, and begins with a letter or a digit"
-        raise typer.BadParameter(said, param_hint=hint)
+        problem = "an id has up to 64 letters, digits and the signs . _ -, and begins with a letter or a digit"
+        raise typer.BadParameter(problem, param_hint=hint)
 
 
 async def has_workspace(

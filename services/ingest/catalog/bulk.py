@@ -83,7 +83,7 @@ async def associate_many(
             if outcome is None:
                 asset = now[each.asset_id]
                 outcome = associated(campaign, asset, each.asset_type, now_us, move=move, posts_left=posts_left)
-                posts_left -= bool(outcome.events) and asset.said["asset_type"] == "social_post"
+                posts_left -= bool(outcome.events) and asset.fields["asset_type"] == "social_post"
                 events += outcome.events
                 done[each.asset_id] = Outcome(outcome.event_id)
             items.append({"index": index, "asset_id": each.asset_id, **answer_of(outcome)})

@@ -145,8 +145,8 @@ async def put_campaign(
     now = await campaign_now(snapshot, campaign_id)
     if now.deleted_by is not None:
         raise _deleted(now)
-    _check_days(wished, now.said)
-    changed = {name: v for name in CAMPAIGN_FIELDS if _differs(name, v := getattr(wished, name), now.said.get(name))}
+    _check_days(wished, now.fields)
+    changed = {name: v for name in CAMPAIGN_FIELDS if _differs(name, v := getattr(wished, name), now.fields.get(name))}
     more: dict[str, Any] = {}
     if wished.utm_campaign is not None and (value := normalised(wished.utm_campaign)):
         holder = await claimed_now_by(snapshot, utm_key(value))
@@ -170,20 +170,20 @@ async def put_campaign(
     return Outcome(event.id, [event], now.changed_by is None, more)
 
 
-def _check_days(wished: CampaignCreated, said: Mapping[str, Any]) -> None:
+def _check_days(wished: CampaignCreated, fields_now: Mapping[str, Any]) -> None:
     """Raise `CallRefused` if the campaign would end before it starts."""
-    starts_on, ends_on = wished.starts_on or said.get("starts_on"), wished.ends_on or said.get("ends_on")
+    starts_on, ends_on = wished.starts_on or fields_now.get("starts_on"), wished.ends_on or fields_now.get("ends_on")
     if (wished.starts_on or wished.ends_on) and starts_on and ends_on and ends_on < starts_on:
         field = "ends_on" if wished.ends_on else "starts_on"
         raise CallRefused("bad_value", f"a campaign that starts on {starts_on} cannot end on {ends_on}", field=field)
 
 
-def _differs(name: str, wished: Any, said: Any) -> bool:
+def _differs(name: str, wished: Any, value_now: Any) -> bool:
     """Whether a wished value is there and is another than the present one; a budget is compared as a number, all else as it is written."""
-    if wished is None or wished == said:
+    if wished is None or wished == value_now:
         return False
     try:
-        return name != "budget" or Decimal(wished) != Decimal(said)
+        return name != "budget" or Decimal(wished) != Decimal(value_now)
     except (TypeError, ArithmeticError, ValueError):
         return True
 
@@ -207,13 +207,13 @@ async def put_asset(turn: Turn, asset_id: str, fields: Mapping[str, Any], *, mov
     if not now.registered_by:
         check_new_id("asset_id", asset_id)
     elif "asset_type" not in fields:
-        fields = {**fields, "asset_type": now.said["asset_type"]}
+        fields = {**fields, "asset_type": now.fields["asset_type"]}
     wished: AssetRegistered = wish(AssetRegistered, fields, {"asset_id": asset_id})
-    if now.registered_by and wished.asset_type != now.said["asset_type"]:
+    if now.registered_by and wished.asset_type != now.fields["asset_type"]:
         raise _other_type(now, wished.asset_type)
     kept = await turn.stored(wished)
-    differing = [name for name in ASSET_FIELDS if (v := getattr(kept, name)) and v != now.said.get(name)]
-    same_link = kept.target_url is not None and kept.target_url == now.said.get("target_url")
+    differing = [name for name in ASSET_FIELDS if (v := getattr(kept, name)) and v != now.fields.get(name)]
+    same_link = kept.target_url is not None and kept.target_url == now.fields.get("target_url")
     if same_link and await turn.target_of(asset_id, kept.target_url) not in (kept.target_url, wished.target_url):
         differing.append("target_url")
     changed = {name: getattr(wished, name) for name in differing}
@@ -252,9 +252,9 @@ async def _addresses_taken(
 
 
 def _other_type(now: AssetNow, asset_type: str) -> CallRefused:
-    said = now.said["asset_type"]
-    message = f"the asset {now.asset_id!r} is registered as {said}, not as {asset_type}"
-    return CallRefused("type_conflict", message, field="asset_type", asset_type=said)
+    registered_type = now.fields["asset_type"]
+    message = f"the asset {now.asset_id!r} is registered as {registered_type}, not as {asset_type}"
+    return CallRefused("type_conflict", message, field="asset_type", asset_type=registered_type)
 
 
 async def delete_asset(snapshot: Snapshot, asset_id: str, now_us: int) -> Outcome:
@@ -289,19 +289,19 @@ def associated(
     `posts_left` is how many more social posts the campaign may hold.
     """
     _known(now)
-    said = now.said["asset_type"]
-    if asset_type is not None and asset_type != said:
+    registered_type = now.fields["asset_type"]
+    if asset_type is not None and asset_type != registered_type:
         raise _other_type(now, asset_type)
     if event_id := now.holders.get(campaign.campaign_id):
         return Outcome(event_id)
     more = {}
-    if now.holders and said != "workflow":
+    if now.holders and registered_type != "workflow":
         holder = min(now.holders)
         if not move:
             message = f"the campaign {holder!r} holds the asset {now.asset_id!r}; `move=true` moves it from there"
             raise CallRefused("held_by_another", message, field="asset_id", held_by=holder)
         more = {"moved_from": holder}
-    if said == "social_post" and posts_left < 1:
+    if registered_type == "social_post" and posts_left < 1:
         message = f"the campaign {campaign.campaign_id!r} holds as many social posts as it may"
         raise CallRefused("social_post_limit", message, field="asset_id")
     event = AssetAssociated(campaign_id=campaign.campaign_id, asset_id=now.asset_id)
@@ -316,7 +316,7 @@ async def dissociate(
     await existing_campaign(snapshot, campaign_id)
     now = await asset_now(snapshot, asset_id)
     _known(now)
-    if asset_type is not None and asset_type != now.said["asset_type"]:
+    if asset_type is not None and asset_type != now.fields["asset_type"]:
         raise _other_type(now, asset_type)
     if campaign_id not in now.holders:
         if event_id := now.ended_by.get(campaign_id):

@@ -29,8 +29,8 @@ async def account_of(ingest: Ingest, producer: str, account: str) -> tuple[Acces
     """The account of a webhook's URL, and the access that a call has once its signature is checked. Raises a 401 `Problem`."""
     found = await ingest.accounts.find(producer, account, time.monotonic())
     if found is None:
-        said = f"no workspace has this account: `touchline producers connect {producer} --account NAME` connects one"
-        raise Problem(401, "account_not_connected", said)
+        detail = f"no workspace has this account: `touchline producers connect {producer} --account NAME` connects one"
+        raise Problem(401, "account_not_connected", detail)
     return Access(found.workspace, "server", producer), found
 
 
@@ -38,8 +38,8 @@ def check_age(at_s: int, old_s: int) -> None:
     """Raise a 401 `Problem` if a call was signed more than `old_s` seconds ago, or more than `FUTURE_S` seconds from now."""
     age_s = int(time.time()) - at_s
     if not -FUTURE_S <= age_s <= old_s:
-        said = f"signed {abs(age_s)} s {'ago' if age_s > 0 else 'from now'}; at most {old_s} s ago and {FUTURE_S} s from now are taken"
-        raise Problem(401, "signature_expired", said)
+        detail = f"signed {abs(age_s)} s {'ago' if age_s > 0 else 'from now'}; at most {old_s} s ago and {FUTURE_S} s from now are taken"
+        raise Problem(401, "signature_expired", detail)
 
 
 def signed_at(timestamp: str) -> int:
@@ -51,9 +51,9 @@ def signed_at(timestamp: str) -> int:
     return int(timestamp)
 
 
-def forged(said: str) -> Problem:
+def forged(detail: str) -> Problem:
     """The 401 `Problem` for a wrong signature: the sender does not know the secret, or the stored secret is another."""
-    return Problem(401, "bad_signature", said)
+    return Problem(401, "bad_signature", detail)
 
 
 async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequence[Message]) -> Response:

@@ -64,8 +64,8 @@ def routes(ingest: Ingest) -> APIRouter:
         try:
             call = _decode(body)
         except UNDECODABLE as error:
-            said = f"the body must be JSON with `signature` and `event-data`; forms, as Mailgun sent them until 2018, are not: {error}"
-            raise Problem(400, "not_json", said) from error
+            detail = f"the body must be JSON with `signature` and `event-data`; forms, as Mailgun sent them until 2018, are not: {error}"
+            raise Problem(400, "not_json", detail) from error
         check_signature(known.secret, call.signature)
         tokens.claim(account, call)
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers

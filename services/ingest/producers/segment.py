@@ -90,7 +90,9 @@ def routes(ingest: Ingest) -> APIRouter:
         producers = (await ingest.accepting.of(access.workspace, time.monotonic())).producers
         messages = [
             segment.not_too_large(
-                segment.read(message_of(raw, body.said, CALLS[call], lambda: uuid7(now_us)), producers, key, now_us),
+                segment.read(
+                    message_of(raw, body.batch_fields, CALLS[call], lambda: uuid7(now_us)), producers, key, now_us
+                ),
                 len(bytes(raw)),
             )
             for raw in body.messages

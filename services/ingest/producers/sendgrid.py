@@ -46,8 +46,8 @@ def routes(ingest: Ingest) -> APIRouter:
         access, known = await account_of(ingest, PRODUCER, account)
         signature, timestamp = request.headers.get(SIGNATURE), request.headers.get(TIMESTAMP)
         if not signature or not timestamp:
-            said = f"the headers {SIGNATURE} and {TIMESTAMP} are needed: turn on the signed event webhook"
-            raise Problem(401, "unsigned", said)
+            detail = f"the headers {SIGNATURE} and {TIMESTAMP} are needed: turn on the signed event webhook"
+            raise Problem(401, "unsigned", detail)
         check_age(signed_at(timestamp), OLD_S)
         body = await receive(request, BODY_BYTES_MAX)
         check_signature(known.secret, signature, timestamp, body)

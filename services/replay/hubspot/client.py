@@ -111,8 +111,8 @@ class HubSpot:
             raise _PassingRefusal(_limited(answer, wait_s), wait_s, limited=True)
         if not answer.is_success and answer.status_code < 500 and answer.status_code != 408:
             raise _refusal(answer, path)
-        said = f"{_names(answer)} {len(AGAIN_S) + 1} times in a row to {method} {path}"
-        raise _PassingRefusal(said, min(_retry_after(answer) or 0.0, WAIT_MAX_S))
+        message = f"{_names(answer)} {len(AGAIN_S) + 1} times in a row to {method} {path}"
+        raise _PassingRefusal(message, min(_retry_after(answer) or 0.0, WAIT_MAX_S))
 
     def _asked_to_wait(self, answer: httpx.Response) -> float:
         wait_s = _retry_after(answer)
@@ -236,29 +236,27 @@ def _names(answer: httpx.Response) -> str:
 
 
 def _limited(answer: httpx.Response, wait_s: float) -> str:
-    said = str((_object(answer) or {}).get("message", "")).strip()
+    message = str((_object(answer) or {}).get("message", "")).strip()
     until = "run the same command again tomorrow" if wait_s > WAIT_MAX_S else "run the same command again later"
-    return (
-        f"HubSpot's limit of requests is reached ({said or answer.status_code}); {until}, it continues where it stopped"
-    )
+    return f"HubSpot's limit of requests is reached ({message or answer.status_code}); {until}, it continues where it stopped"
 
 
 def _refusal(answer: httpx.Response, path: str) -> HubSpotRefuses:
     """The error for an answer that repeating the request would not change. The quoted answer never holds the token."""
     body = _object(answer) or {}
-    said = str(body.get("message", ""))[:500].strip()
+    message = str(body.get("message", ""))[:500].strip()
     match answer.status_code:
         case 401:
             return HubSpotRefuses("HubSpot does not know the access token (401): it is wrong, expired or revoked")
         case 403:
             scopes = ", ".join(_scopes(body))
-            needs = f"needs the scope {scopes}" if scopes else f"says: {said or 'nothing more'}"
+            needs = f"needs the scope {scopes}" if scopes else f"says: {message or 'nothing more'}"
             return NoScope(f"HubSpot does not let this access token read {path} (403): it {needs}")
         case 404:
             return NotThere(f"HubSpot has no {path} (404)")
         case 400:
-            return BadRequest(f"HubSpot does not accept the request for {path} (400): {said}")
-    return HubSpotRefuses(f"HubSpot answered {answer.status_code} to {path}: {said}")
+            return BadRequest(f"HubSpot does not accept the request for {path} (400): {message}")
+    return HubSpotRefuses(f"HubSpot answered {answer.status_code} to {path}: {message}")
 
 
 def _scopes(body: Json) -> list[str]:

@@ -102,12 +102,12 @@ class History:
         self._began_us = cursor.began_us
         configured = accepting.producers
         pipelines = await self._pipelines()
-        said = Stages(
+        given_stages = Stages(
             (*(stage for stage in configured.won_stages if stage not in self.lost), *self.won),
             (*(stage for stage in configured.lost_stages if stage not in self.won), *self.lost),
         )
         try:
-            self._stages = records.StagesKnown(said, pipelines)
+            self._stages = records.StagesKnown(given_stages, pipelines)
         except BadValue as wrong:
             raise Unreadable(f"{self.hubspot.base_url} gives no pipelines of deals: {wrong.field}: {wrong}") from wrong
         self._account_read = account

@@ -28,12 +28,12 @@ class Campaigns:
         """Our id for a campaign with these texts on the platform. Raises `UnknownCampaign` if none was created, or several match."""
         shown = " / ".join(texts)
         for text in texts:
-            if (said := self.table.get(_key(text))) is not None:
-                if self.ids is not None and said not in self.ids.get(_key(said), ()):
+            if (campaign_id := self.table.get(_key(text))) is not None:
+                if self.ids is not None and campaign_id not in self.ids.get(_key(campaign_id), ()):
                     raise UnknownCampaign(
-                        f"the table of campaigns says {said!r} for {shown!r}, but no campaign {said!r} was created", shown
+                        f"the table of campaigns says {campaign_id!r} for {shown!r}, but no campaign {campaign_id!r} was created", shown
                     )  # fmt: skip
-                return said
+                return campaign_id
         if self.ids is None:
             return texts[0]
         for text in texts:

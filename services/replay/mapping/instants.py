@@ -307,8 +307,8 @@ class Instants:
         """`zone` is for texts that name none; `forms` are a mapping's `instants`; `order` is the user's choice, if any."""
         self.zone = zone
         self._own = [form for form in forms if form not in ORDERS]
-        self._said = order or next((word for word in ORDERS if word in forms), None)
-        self._numeric = not self._own or self._said is not None
+        self._given_order = order or next((word for word in ORDERS if word in forms), None)
+        self._numeric = not self._own or self._given_order is not None
         """Whether dates such as 05/04/2024 are read at all; not if a mapping names its own formats."""
         self._proof: dict[tuple[str, tuple[str, str]], dict[Order, Seen]] = defaultdict(dict)
         self._doubt: dict[tuple[str, tuple[str, str]], Seen] = {}
@@ -324,7 +324,7 @@ class Instants:
             self._observe_forms(column, text, seen, needed=needed)
             return
         found = parsed(text)
-        if found.shape is None or self._said is not None:
+        if found.shape is None or self._given_order is not None:
             return
         key = (column, found.shape)
         if len(found.by) == 1:
@@ -352,9 +352,9 @@ class Instants:
     def _known(self, found: Parsed, order: Order | None = None) -> Shown | None:
         if found.shape is not None and not self._numeric:
             return None
-        if found.short and self._said is None:
+        if found.short and self._given_order is None:
             return None
-        return found.by.get(order or self._said or "day_first")
+        return found.by.get(order or self._given_order or "day_first")
 
     def settle(self) -> None:
         """Decide from the observed cells. Raises `BadMapping` where cells can be read in two ways and nothing decides which."""
@@ -420,13 +420,13 @@ class Instants:
             return next((by[f] for f in by if not any((column, f, other) in self._beaten for other in by)), None)
         found = parsed(text)
         order = None if found.shape is None else self._settled.get((column, found.shape))
-        if order is None and self._said is None and len(found.by) == 1:
+        if order is None and self._given_order is None and len(found.by) == 1:
             order = next(iter(found.by))
         return self._known(found, order)
 
     def _wrong(self, text: str) -> str:
         found = parsed(text)
-        if found.short and self._said is None:
+        if found.short and self._given_order is None:
             return (
                 "has a year of two digits: say --day-first or --month-first, or in a mapping how it is written, such as "
                 'instants = ["%m/%d/%y"]'

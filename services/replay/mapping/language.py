@@ -25,7 +25,7 @@ from shared.events.registry import EVENT_TYPES
 TEXTS_KEPT = 4_096  # of a column that a `when` tests, cached with the result; stages and statuses are few
 TEXT_CHARACTERS_MAX = 256  # of a text that is cached so, and of a stage's name; a longer text is not a status
 ITEM = "item"  # the name of a list's current item
-SAID = "$"  # before the name of an option of the command, such as `{$currency}`
+OPTION = "$"  # before the name of an option of the command, such as `{$currency}`
 OWN = "="  # before the name of a field of the same event, in its id: `{=on}`
 ANY = "(*)"  # in a column's name: anything in parentheses, such as the currency in `Amount spent (USD)`
 _PLACE = re.compile(r"\{(\??)([^{}]+)\}")
@@ -151,11 +151,11 @@ class Text:
 class Constant:
     """A number or truth value that the mapping gives."""
 
-    said: Any
+    constant: Any
 
     def value(self, *_: object) -> Any:
         """The constant."""
-        return self.said
+        return self.constant
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class CurrencyOf:
         if (text := amount.text(row)) is None or nothing(text):
             return None
         column, beside = self.template.text(row), currency_in(text)
-        found = column or reader.named(amount, row) or beside or row.get(SAID + "currency")
+        found = column or reader.named(amount, row) or beside or row.get(OPTION + "currency")
         if found and (code := found.strip().upper()) not in CURRENCIES:
             raise BadCell(f"{found!r} is not a currency; a currency is written as a code such as EUR")
         if found and beside and beside != code:

@@ -97,12 +97,12 @@ def currency_in(text: str) -> str | None:
 class Numbers:
     """Reads the numbers of one column. Call `observe` with every cell first, then `read`."""
 
-    def __init__(self, said: Decimal | None, *, comma_between_columns: bool) -> None:
-        """`said` is the decimal sign that the mapping or the user gives.
+    def __init__(self, decimal_sign: Decimal | None, *, comma_between_columns: bool) -> None:
+        """`decimal_sign` is the decimal sign that the mapping or the user gives.
 
         `comma_between_columns`: commas or tabs separate the columns, so the program that wrote the file uses decimal points.
         """
-        self._said = said
+        self._decimal_sign = decimal_sign
         self._comma_between_columns = comma_between_columns
         self._proven: set[Decimal] = set()
 
@@ -117,10 +117,10 @@ class Numbers:
         found = readings(text)
         if not found:
             raise BadCell(f"{text!r} is not a number such as 1200.50 or 1,200.50")
-        if self._said is not None:
-            if self._said not in found:
-                raise BadCell(f"{text!r} is not a number with the decimal sign {self._said!r}")
-            return found[self._said]
+        if self._decimal_sign is not None:
+            if self._decimal_sign not in found:
+                raise BadCell(f"{text!r} is not a number with the decimal sign {self._decimal_sign!r}")
+            return found[self._decimal_sign]
         values = set(found.values())
         if len(values) == 1:
             return values.pop()

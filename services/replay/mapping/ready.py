@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from services.replay.mapping.campaigns import Campaigns
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.instants import Order, checked_forms
-from services.replay.mapping.language import SAID, Case, Compiler, CurrencyOf, Text, key_of
+from services.replay.mapping.language import OPTION, Case, Compiler, CurrencyOf, Text, key_of
 from services.replay.mapping.numbers import SIGNS, Decimal
 from services.replay.mapping.table import TableMapping
 from services.replay.ready_mappings import READY, ready_mappings
@@ -37,9 +37,9 @@ class MappingOptions:
     """Our campaign ids, by an advertising platform's id or name of the campaign."""
 
 
-def mapping(named: str, zone: str | None = None, said: MappingOptions | None = None) -> TableMapping:
+def mapping(named: str, zone: str | None = None, options: MappingOptions | None = None) -> TableMapping:
     """A mapping by the name of one that comes with Touchline, or by its file; `zone` replaces its zone. Raises `BadMapping`."""
-    said = said or MappingOptions()
+    options = options or MappingOptions()
     try:
         if named in ready_mappings():
             body = (READY / f"{named}.toml").read_bytes()
@@ -55,14 +55,14 @@ def mapping(named: str, zone: str | None = None, said: MappingOptions | None = N
         raise BadMapping(f"{named}: it is not valid TOML: {error}") from error
     except ValueError as error:  # a path with U+0000 in it, or a number of too many digits
         raise BadMapping(f"{named!r}: {error}") from error
-    return _checked(named, definition, replace(said, zone=zone or said.zone))
+    return _checked(named, definition, replace(options, zone=zone or options.zone))
 
 
-def _checked(named: str, definition: dict[str, Any], said: MappingOptions) -> TableMapping:
+def _checked(named: str, definition: dict[str, Any], options: MappingOptions) -> TableMapping:
     if unknown := definition.keys() - KEYS:
         raise BadMapping(f"{named}: {', '.join(sorted(unknown))}: a mapping has {', '.join(sorted(KEYS))}")
-    zone = _zone(named, said.zone or definition.get("zone", "UTC"))
-    compiler = Compiler(named, zone, _lists(named, definition.get("lists", {}), said.lists))
+    zone = _zone(named, options.zone or definition.get("zone", "UTC"))
+    compiler = Compiler(named, zone, _lists(named, definition.get("lists", {}), options.lists))
     values = _values(compiler, definition.get("values", {}))
     events = definition.get("events")
     if not isinstance(events, list) or not events:
@@ -70,17 +70,17 @@ def _checked(named: str, definition: dict[str, Any], said: MappingOptions) -> Ta
     as_of = definition.get("as_of")
     mapping = TableMapping(
         named, _text(named, definition, "about"), zone, _instants(named, definition.get("instants", [])),
-        [compiler.event(number, event, as_of) for number, event in enumerate(events, 1)], values, said.order,
-        said.decimal or _decimal(named, definition.get("decimal")), _null(named, definition.get("null", [])), said.as_of_us,
+        [compiler.event(number, event, as_of) for number, event in enumerate(events, 1)], values, options.order,
+        options.decimal or _decimal(named, definition.get("decimal")), _null(named, definition.get("null", [])), options.as_of_us,
         _skip(compiler, definition.get("skip", [])), _footer(named, definition.get("footer", False)),
         [compiler.place(text) for text in _texts(named, "salesforce_ids", definition.get("salesforce_ids", []))],
-        {} if said.currency is None else {"currency": said.currency}, Campaigns(said.campaigns or {}),
+        {} if options.currency is None else {"currency": options.currency}, Campaigns(options.campaigns or {}),
     )  # fmt: skip
-    if said.campaigns is not None and not mapping.asks_campaigns:
+    if options.campaigns is not None and not mapping.asks_campaigns:
         raise BadMapping(f"{named}: it uses no campaigns of ours, so --campaigns has no effect; leave it out")
-    if said.currency is not None and not _takes_currency(mapping):
+    if options.currency is not None and not _takes_currency(mapping):
         raise BadMapping(f"{named}: it uses no currency, so --currency has no effect; leave it out")
-    if said.as_of_us is not None and not mapping.has_as_of:
+    if options.as_of_us is not None and not mapping.has_as_of:
         raise BadMapping(f"{named}: none of its events has `as_of`, so --as-of has no effect; leave it out")
     return mapping
 
@@ -89,7 +89,7 @@ def _takes_currency(mapping: TableMapping) -> bool:
     """Whether a currency given by the user has an effect with this mapping."""
     expressions = [one for event in mapping.events for one in event.expressions]
     named = {key for one in expressions if isinstance(one, Text) for place in one.template.places for key in place.keys}
-    return any(isinstance(one, CurrencyOf) for one in expressions) or SAID + "currency" in named
+    return any(isinstance(one, CurrencyOf) for one in expressions) or OPTION + "currency" in named
 
 
 def _skip(compiler: Compiler, definition: Any) -> list[Case]:
@@ -152,11 +152,11 @@ def _texts(named: str, key: str, definition: Any) -> list[str]:
     return definition
 
 
-def _lists(named: str, definition: Any, said: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def _lists(named: str, definition: Any, given_lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     if not isinstance(definition, dict):
         raise BadMapping(f"{named}: lists: it is a table of lists of texts")
     lists = {name: _texts(named, f"lists.{name}", texts) for name, texts in definition.items()}
-    for name, texts in said.items():
+    for name, texts in given_lists.items():
         if texts and name not in lists:
             raise BadMapping(f"{named}: it has no list {name!r} in [lists], so no names can be added to it")
         lists[name] = [*lists.get(name, []), *texts]

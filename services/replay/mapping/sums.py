@@ -71,8 +71,10 @@ class Sums:
         if group.wrong is not None:
             if group.wrong_at == line:
                 raise group.wrong
-            said = f"its sum is unknown, because line {group.wrong_at}, one of its rows, cannot be read: {group.wrong}"
-            raise BadCell(said, row_event.sum)
+            message = (
+                f"its sum is unknown, because line {group.wrong_at}, one of its rows, cannot be read: {group.wrong}"
+            )
+            raise BadCell(message, row_event.sum)
         if line < group.last:
             return None, True
         return {**event, row_event.sum: _plain(group.total)}, False
@@ -88,9 +90,9 @@ class Sums:
 
 def _unlike(group: _Group, event: dict[str, Any]) -> BadCell:
     names = sorted(name for name in group.alike.keys() | event.keys() if group.alike.get(name) != event.get(name))
-    said = ", ".join(f"{name} {event.get(name)!r}, not {group.alike.get(name)!r}" for name in names)
+    differences = ", ".join(f"{name} {event.get(name)!r}, not {group.alike.get(name)!r}" for name in names)
     return BadCell(
-        f"rows that are added up must have the same values in all other fields; this one has {said} as in line {group.first}"
+        f"rows that are added up must have the same values in all other fields; this one has {differences} as in line {group.first}"
     )
 
 

@@ -17,8 +17,8 @@ from services.replay.mapping.instants import Instants, Interval, Order
 from services.replay.mapping.language import (
     ANY,
     ITEM,
+    OPTION,
     OWN,
-    SAID,
     BeforeEarliest,
     CampaignOf,
     Case,
@@ -75,7 +75,7 @@ class TableMapping:
     footer: bool = False
     """Whether a row with a single cell after an empty line is a footer, not data."""
     salesforce_ids: Sequence[Place] = ()
-    said: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     """The user's options, by name: `currency`."""
     campaigns: Campaigns = field(default_factory=Campaigns)
 
@@ -151,8 +151,8 @@ class Table:
                 for name in place.names
                 if key_of(name) in self._positions
             )
-            said: Decimal | None = "." if typed and numeric else mapping.decimal
-            self._numbers[template.source] = Numbers(said, comma_between_columns=comma)
+            decimal_sign: Decimal | None = "." if typed and numeric else mapping.decimal
+            self._numbers[template.source] = Numbers(decimal_sign, comma_between_columns=comma)
 
     def _places(self) -> Iterator[tuple[str, Place]]:
         """Every column that the mapping uses, with the place in the mapping."""
@@ -187,7 +187,7 @@ class Table:
                         f"it {len(at)} times, as columns {several}: rename or remove all but one"
                     )
                 asked[key] = at[0]
-            if found or any(key in known or key.startswith((SAID, OWN)) for key in place.keys):
+            if found or any(key in known or key.startswith((OPTION, OWN)) for key in place.keys):
                 continue
             names = "|".join(place.names)
             if place.optional:
@@ -249,7 +249,7 @@ class Table:
             row = {key: "" if text.casefold() in null else text for key, text in row.items()}
         for key in self._salesforce:
             row[key] = salesforce_id(row[key]) or row[key]
-        row.update({SAID + name: text for name, text in self.mapping.said.items()})
+        row.update({OPTION + name: text for name, text in self.mapping.options.items()})
         for key, cases in self._values.items():
             row[key] = next((case.text for case in cases if case.condition.holds(row)), "")
         return row
@@ -310,8 +310,8 @@ class Table:
         """The refusals of cells that should hold a Salesforce id and do not."""
         for key in self._salesforce:
             if (text := row[key]) and not names_nobody(text) and salesforce_id(text) is None:
-                said = f"{key}: {text!r} is not a Salesforce id, which has 15 or 18 letters and digits"
-                yield Refusal(0, None, "bad_value", None, said)
+                message = f"{key}: {text!r} is not a Salesforce id, which has 15 or 18 letters and digits"
+                yield Refusal(0, None, "bad_value", None, message)
 
     def add_up(self, cells: Sequence[str], line: int) -> None:
         """Add a row to the mapping's sums. Call it for every row before the first call of `events_of`."""

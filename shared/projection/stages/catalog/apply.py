@@ -168,28 +168,28 @@ def _campaign_row(key: int, catalog_events: Iterable[CatalogEvent], workspace_cu
     events = sorted(catalog_events, key=lambda t: t.order)
     first: Any = events[0].event
     lived = association.life((t.order, t.type) for t in events)
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for t in events:
         event = t.event
         if isinstance(event, e.CampaignCreated):
             for field in ("name", "starts_on", "ends_on", "owner", "budget", "currency", "notes"):
                 if (value := getattr(event, field)) is not None:
-                    said[field] = value
-    budget_minor, currency = _budget(said, [t.event for t in events], workspace_currency)
+                    fields[field] = value
+    budget_minor, currency = _budget(fields, [t.event for t in events], workspace_currency)
     return (
         key, first.campaign_id, lived.created_us,
         lived.deleted.at_us if lived.deleted else None, lived.deleted.event_id if lived.deleted else None,
-        said.get("name"), said.get("starts_on"), said.get("ends_on"), said.get("owner"),
-        budget_minor, currency, said.get("notes"),
+        fields.get("name"), fields.get("starts_on"), fields.get("ends_on"), fields.get("owner"),
+        budget_minor, currency, fields.get("notes"),
     )  # fmt: skip
 
 
-def _budget(said: Mapping[str, Any], events: Iterable[e.Event], workspace_currency: str) -> tuple[int | None, str]:
+def _budget(fields: Mapping[str, Any], events: Iterable[e.Event], workspace_currency: str) -> tuple[int | None, str]:
     """The campaign's budget in minor units, None if it has none, and its currency: of its items, if it has any (rule **budget**)."""
-    currency = said.get("currency", workspace_currency)
+    currency = fields.get("currency", workspace_currency)
     items = [event for event in events if isinstance(event, e.BudgetRecorded)]
     if not items:
-        return None if (amount := said.get("budget")) is None else exact_minor(amount, currency), currency
+        return None if (amount := fields.get("budget")) is None else exact_minor(amount, currency), currency
     return budget.of_items([(item.amount, item.currency) for item in items], currency)
 
 

@@ -28,7 +28,7 @@ ON CONFLICT (ws, identifier) DO UPDATE SET first_us = excluded.first_us, first_e
 ADD_EDGES = sql("""
 INSERT INTO {g}.identity_edge SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::int[])
 ON CONFLICT (ws, a, b) DO UPDATE SET uses = identity_edge.uses + excluded.uses RETURNING a, xmax = 0 AS fresh
-""")  # fresh: no event had said so before
+""")  # fresh: no earlier event did
 DROP_UNUSED_EDGES = sql("DELETE FROM {g}.identity_edge WHERE ws = $1 AND a = ANY($2::bigint[]) AND uses = 0")
 
 
