@@ -128,15 +128,6 @@ async def freshness(folder: Path) -> None:
     print(f"  readable after {spread(waits)} at {FRESHNESS_EVENTS_PER_S:,} events/s", flush=True)
 
 
-async def reads(folder: Path) -> None:
-    """How long do the dashboard's questions take on the standard mix?"""
-    server = Server.start(folder / "data")
-    _, position = await post(server.url, server.keys["server"], bodies(EVENTS))
-    await until_readable(server.url, server.keys["read"], position)
-    await _time_reads(server)
-    server.stop()
-
-
 async def _time_reads(server: Server) -> None:
     headers = {"Authorization": f"Bearer {server.keys['read']}"}
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:
