@@ -4,34 +4,24 @@ import asyncio
 import datetime as dt
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import orjson
 import pytest
-from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.api.app import api_router
-from services.api.progress import LogEnd, ProjectionPosition
-from services.api.read_limits import Gate
-from services.api.requests import Api
-from shared.access.keys import KeyRing
-from shared.access.positions import Positions
 from shared.events.codec import Record, accept, canonical, decode_record, encode_record
 from shared.projection.batch import decode
 from shared.projection.projector import Projector
 from shared.projection.sql import Connection
-from shared.wakeups import Wakeups
-from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
 from tests.properties.compare import differences
 from tests.properties.oracle import Oracle, as_persons
 from tests.properties.test_rows_independent_of_order import at_once, rows
 from tests.properties.worlds import SOCIAL_POSTS_MAX, random_worlds, received_with_forgetting, world
+from tests.read_store import read_api
 from tests.sealed import sealed_store
 from touchline.compose import Running
 
@@ -141,24 +131,6 @@ async def pseudonyms(
     return called, found + [f"{p} is of {sorted(texts)}" for p, texts in whose.items() if len(texts) > 1]
 
 
-@asynccontextmanager
-async def with_pseudonyms(running: Running, workspace: Workspace) -> AsyncIterator[httpx.AsyncClient]:
-    """The read API as it would answer without the vault."""
-    app, wakeups = FastAPI(), Wakeups(running.pool)
-    api = Api(
-        Gate(running.pool), ProjectionPosition(running.pool, wakeups), KeyRing(running.pool), LogEnd(running.log),
-        running.log.partitions, await Positions.of(running.pool),
-    )  # fmt: skip
-    app.include_router(api_router(api))
-    add_handlers(app)
-    headers = {"Authorization": f"Bearer {workspace.keys['read']}"}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://touchline", headers=headers
-    ) as client:
-        yield client
-    await wakeups.close()
-
-
 @given(rng=st.randoms(note_method_calls=False, use_true_random=True), size=st.integers(5, 60))
 @random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, compared: list[int], rng: random.Random, size: int) -> None:
@@ -174,7 +146,10 @@ def check(running: Running, runner: asyncio.Runner, compared: list[int], rng: ra
             called, differing = await pseudonyms(workspace, persons)
             found += differing
             oracle = Oracle([with_names(event, called) for event in persons], SOCIAL_POSTS_MAX)
-            async with with_pseudonyms(running, workspace) as client:
+            async with read_api(running.pool, running, workspace) as (
+                client,
+                _,
+            ):  # as it would answer without the vault
                 found += await differences(client, oracle, random.Random(seed))
             compared.append(sum("~" in text for event in persons for _, text in names_of(event)))
         live, whole = await rows(running, running.generation.name, workspace.name), await at_once(running, workspace)
@@ -194,4 +169,4 @@ def test_in_worlds_with_forgotten_persons_the_answers_are_the_oracles_and_forget
 ) -> None:
     compared: list[int] = []
     check(sealed_running, runner, compared)
-    assert any(compared), "no name was told again after its contact was forgotten"
+    assert any(compared), "no name was sent again after its contact was forgotten"

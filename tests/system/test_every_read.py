@@ -6,27 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from services.api import requests
-from services.api.app import api_router
 from services.api.etags import DependsOn
-from services.api.progress import LogEnd, ProjectionPosition
-from services.api.read_limits import SERVER_SETTINGS, Gate
-from services.api.requests import Api
-from shared.access.keys import KeyRing
-from shared.access.positions import Positions
-from shared.database import open_pool
 from shared.projection.tables import NOT_ROWS, projection
-from shared.wakeups import Wakeups
-from shared.web.problems import add_handlers
 from tests.conftest import Workspace, new_workspace
+from tests.read_store import ReadStore
 from tests.system.every_read import PATHS, read_routes, world
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
@@ -39,42 +28,12 @@ LOOKS_AT_ALL: dict[str, str] = {}
 """Reads that may go through a big table, by table and with the reason. None does."""
 
 
-@dataclass
-class Store:
-    """A store with one workspace and the copies of its rows that stand for a hundred others, and all that its reads have asked."""
-
-    url: str
-    running: Running
-    workspace: Workspace
-
-    @asynccontextmanager
-    async def api(self) -> "AsyncIterator[tuple[httpx.AsyncClient, asyncpg.Pool[asyncpg.Record], FastAPI]]":
-        """A read API with one connection."""
-        running = self.running
-        pool = await open_pool(self.url, 1, **SERVER_SETTINGS)
-        app = FastAPI()
-        add_handlers(app)
-        wakeups, positions = Wakeups(running.pool), await Positions.of(running.pool)
-        progress = ProjectionPosition(running.pool, wakeups)
-        api = Api(Gate(pool), progress, KeyRing(running.pool), LogEnd(running.log), running.log.partitions, positions)
-        app.include_router(api_router(api))
-        headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
-        try:
-            async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://touchline", headers=headers
-            ) as client:
-                yield client, pool, app
-        finally:
-            await wakeups.close()
-            await pool.close()
-
-
 @pytest.fixture(scope="module")
-def store(database_url_of_module: str, runner: asyncio.Runner) -> Iterator[Store]:
+def store(database_url_of_module: str, runner: asyncio.Runner) -> Iterator[ReadStore]:
     running = runner.run(compose(database_url_of_module, Configuration(kafka_bootstrap_servers=None)))
     workspace = runner.run(new_workspace(running, "every"))
     runner.run(_fill(running, workspace))
-    yield Store(database_url_of_module, running, workspace)
+    yield ReadStore(database_url_of_module, running, workspace)
     runner.run(running.close())
 
 
@@ -132,13 +91,13 @@ async def noted(pool: "asyncpg.Pool[asyncpg.Record]") -> AsyncIterator[list[tupl
         raw.remove_query_logger(note)
 
 
-def test_every_read_is_called_by_these_tests(store: Store) -> None:
+def test_every_read_is_called_by_these_tests(store: ReadStore) -> None:
     found = set(read_routes(store.running.app))
     assert len(found) >= 15
     assert found - set(PATHS) == set(), "add calls of it to PATHS in tests/system/every_read.py"
 
 
-def test_no_read_goes_through_a_big_table(store: Store, runner: asyncio.Runner) -> None:
+def test_no_read_goes_through_a_big_table(store: ReadStore, runner: asyncio.Runner) -> None:
     async def check() -> None:
         async with store.api() as (client, pool, _):
             big = await big_tables(pool)
@@ -170,7 +129,7 @@ def test_no_read_goes_through_a_big_table(store: Store, runner: asyncio.Runner) 
 
 
 def test_every_read_is_the_same_twenty_times_on_one_connection_by_plans_for_its_values(
-    store: Store, runner: asyncio.Runner
+    store: ReadStore, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         async with store.api() as (client, pool, _):
@@ -194,7 +153,7 @@ def test_every_read_is_the_same_twenty_times_on_one_connection_by_plans_for_its_
 
 
 def test_an_answer_whose_tag_names_rows_alone_reads_rows_alone(
-    store: Store, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depended: list[DependsOn] = []
     tag_before = requests.tag_before

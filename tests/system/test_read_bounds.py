@@ -5,21 +5,14 @@ import datetime as dt
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from services.api import parameters, progress
-from services.api.app import api_router
-from services.api.progress import LogEnd, ProjectionPosition
-from services.api.read_limits import SERVER_SETTINGS, Gate
-from services.api.requests import Api
-from shared.access.keys import KeyRing
-from shared.access.positions import Positions
+from services.api.read_limits import SERVER_SETTINGS
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.new_contacts import BY_KEYS as NEW_CONTACTS
@@ -30,9 +23,8 @@ from shared.reading.campaign_deals import DEALS, EARNED
 from shared.reading.snapshot import Snapshot
 from shared.rules.keys import campaign_key
 from shared.rules.models import MODELS
-from shared.wakeups import Wakeups
-from shared.web.problems import add_handlers
-from tests.conftest import Workspace, new_workspace
+from tests.conftest import new_workspace
+from tests.read_store import ReadStore
 from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 
@@ -44,59 +36,19 @@ WAITED_FOR = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation
 LIGHT = ("/v1/contacts", "/v1/contacts/k1/journey", "/v1/campaigns/c1", "/v1/deals/d1/attribution", "/v1/status")
 
 
-@dataclass
-class Store:
-    """A store of the test's own with a workspace in it."""
-
-    url: str
-    running: Running
-    workspace: Workspace
-
-    @asynccontextmanager
-    async def api(
-        self, connections: int, settings: dict[str, str] | None = None, **bounds: Any
-    ) -> "AsyncIterator[tuple[httpx.AsyncClient, asyncpg.Pool[asyncpg.Record]]]":
-        """A read API with so many connections and these bounds, and its connections."""
-        running = self.running
-        pool = await open_pool(self.url, connections, **(settings or SERVER_SETTINGS))
-        app = FastAPI()
-        add_handlers(app)
-        log, keys, positions = running.log, KeyRing(running.pool), await Positions.of(running.pool)
-        wakeups = Wakeups(running.pool)
-        app.include_router(
-            api_router(
-                Api(
-                    Gate(pool, **bounds),
-                    ProjectionPosition(running.pool, wakeups),
-                    keys,
-                    LogEnd(log),
-                    log.partitions,
-                    positions,
-                )
-            )
-        )
-        headers = {"Authorization": f"Bearer {self.workspace.keys['read']}"}
-        transport = httpx.ASGITransport(app)
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://touchline", headers=headers) as client:
-                yield client, pool
-        finally:
-            await wakeups.close()
-            await pool.close()
-
-    @asynccontextmanager
-    async def locked(self, table: str) -> AsyncIterator[None]:
-        """Nobody reads the table for a while."""
-        async with self.running.pool.acquire() as connection, connection.transaction():
-            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            yield
+@asynccontextmanager
+async def locked(running: Running, table: str) -> AsyncIterator[None]:
+    """Nobody reads the table for a while."""
+    async with running.pool.acquire() as connection, connection.transaction():
+        await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 @pytest.fixture
-def store(own_database: str, runner: asyncio.Runner) -> Iterator[Store]:
+def store(own_database: str, runner: asyncio.Runner) -> Iterator[ReadStore]:
     running = runner.run(compose(own_database, Configuration(kafka_bootstrap_servers=None)))
     workspace = runner.run(new_workspace(running, "bounds"))
-    yield Store(own_database, running, workspace)
+    yield ReadStore(own_database, running, workspace)
     runner.run(running.close())
 
 
@@ -123,7 +75,7 @@ def iso(after_us: int) -> str:
     return dt.datetime.fromtimestamp((FROM_US + after_us) / 1e6, dt.UTC).isoformat()
 
 
-async def fill(store: Store, visitors: int, visits: int) -> None:
+async def fill(store: ReadStore, visitors: int, visits: int) -> None:
     events = list(history(visitors, visits))
     for begin in range(0, len(events), 900):
         answer = await store.workspace.send(*events[begin : begin + 900])
@@ -139,12 +91,12 @@ def status_and_code(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.mark.parametrize("bound", ["the process's", "the server's"])
 def test_a_read_that_takes_too_long_ends_with_503_and_its_connection_serves_again(
-    store: Store, runner: asyncio.Runner, bound: str
+    store: ReadStore, runner: asyncio.Runner, bound: str
 ) -> None:
     async def check() -> None:
         settings = dict(SERVER_SETTINGS, statement_timeout="500ms" if bound == "the server's" else "0")
-        async with store.api(1, settings, read_s=0.5 if bound == "the process's" else 30.0) as (client, _):
-            async with store.locked("g1.campaign"):
+        async with store.api(1, settings, read_s=0.5 if bound == "the process's" else 30.0) as (client, _, _):
+            async with locked(store.running, "g1.campaign"):
                 assert status_and_code(await client.get("/v1/campaigns")) == (503, "read_timeout")
             async with asyncio.timeout(60):
                 while (again := await client.get("/v1/campaigns")).status_code != 200:
@@ -156,9 +108,9 @@ def test_a_read_that_takes_too_long_ends_with_503_and_its_connection_serves_agai
     runner.run(check())
 
 
-def test_a_connection_is_waited_for_no_longer_than_the_limit(store: Store, runner: asyncio.Runner) -> None:
+def test_a_connection_is_waited_for_no_longer_than_the_limit(store: ReadStore, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        async with store.api(1, wait_s=0.2) as (client, pool):
+        async with store.api(1, wait_s=0.2) as (client, pool, _):
             async with pool.acquire():
                 assert status_and_code(await client.get("/v1/status")) == (503, "busy")
             assert (await client.get("/v1/status")).status_code == 200
@@ -166,11 +118,11 @@ def test_a_connection_is_waited_for_no_longer_than_the_limit(store: Store, runne
     runner.run(check())
 
 
-def test_heavy_reads_cannot_hold_what_light_ones_need(store: Store, runner: asyncio.Runner) -> None:
+def test_heavy_reads_cannot_hold_what_light_ones_need(store: ReadStore, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await fill(store, 40, 3)
-        async with store.api(3, heavy_max=2, wait_s=0.5) as (client, _):
-            async with store.locked("g1.attribution_window"), store.locked("g1.association"):
+        async with store.api(3, heavy_max=2, wait_s=0.5) as (client, _, _):
+            async with locked(store.running, "g1.attribution_window"), locked(store.running, "g1.association"):
                 stuck = [asyncio.create_task(client.get(HEAVY[n % 2])) for n in range(6)]
                 await asyncio.sleep(0.2)
                 for path in ("/v1/contacts", "/v1/status"):
@@ -191,14 +143,14 @@ def test_heavy_reads_cannot_hold_what_light_ones_need(store: Store, runner: asyn
 
 @pytest.mark.parametrize("path", ["/v1/campaigns/c1/overview", "/v1/status"])
 def test_the_log_is_not_waited_for_within_a_snapshot(
-    store: Store, runner: asyncio.Runner, path: str, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, runner: asyncio.Runner, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check() -> None:
         await fill(store, 4, 3)
         monkeypatch.setattr(progress, "END_WAIT_S", 60.0)
-        async with store.api(1) as (client, pool):
+        async with store.api(1) as (client, pool, _):
             assert (await client.get(path)).status_code == 200
-            async with store.locked("touchline.log_partition"):
+            async with locked(store.running, "touchline.log_partition"):
                 waiting = asyncio.create_task(client.get(path))
                 async with asyncio.timeout(30):
                     while not await store.running.pool.fetchval(WAITED_FOR):
@@ -210,12 +162,12 @@ def test_the_log_is_not_waited_for_within_a_snapshot(
     runner.run(check())
 
 
-def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: Store, runner: asyncio.Runner) -> None:
+def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: ReadStore, runner: asyncio.Runner) -> None:
     async def check() -> None:
         await fill(store, 10, 3)
         await store.running.pool.execute("UPDATE g1.credit SET shares_minor = shares_minor - 'w_shaped'")
         await store.running.pool.execute("UPDATE g1.deal_touch SET shares_minor = trim_array(shares_minor, 1)")
-        async with store.api(2) as (client, _):
+        async with store.api(2) as (client, _, _):
             for path in (
                 "/v1/reports/attribution?model=linear&model=w_shaped", "/v1/campaigns?model=w_shaped",
                 "/v1/campaigns/c3/overview?model=w_shaped", "/v1/deals/d1/attribution?model=w_shaped",
@@ -229,7 +181,7 @@ def test_a_store_made_without_a_model_says_so_where_it_is_asked_for(store: Store
 
 
 def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
-    store: Store, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check() -> None:
         before = shape()
@@ -237,7 +189,7 @@ def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
         monkeypatch.setitem(parameters.MODEL.schema, "enum", [*MODELS])  # a release with the model declares it too
         shape.cache_clear()
         assert shape() != before
-        async with store.api(1) as (client, _):
+        async with store.api(1) as (client, _, _):
             answer = await client.get("/v1/campaigns?model=of_next_year")
         assert status_and_code(answer) == (503, "no_generation")
         assert "`touchline replay rebuild`" in answer.json()["detail"]
@@ -250,7 +202,7 @@ def test_a_new_model_makes_a_new_shape_and_existing_stores_say_what_to_do(
 
 
 def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
-    store: Store, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, tuple[Any, ...]]] = []
     fetch, fetchrow = Snapshot.fetch, Snapshot.fetchrow
@@ -268,7 +220,7 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
 
     async def check() -> None:
         await fill(store, 20, 3)
-        async with store.api(1) as (client, _):
+        async with store.api(1) as (client, _, _):
             models = "&".join(f"model={model}" for model in MODELS)
             assert (await client.get(f"/v1/reports/attribution?{models}")).status_code == 200
             assert len([statement for statement, _ in asked if "{g}.deal_touch" in statement]) == 1
@@ -285,8 +237,8 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
             (numbers,) = [arguments for statement, arguments in asked if statement is EARNED]
             assert numbers[0] == [campaign_key(item["campaign_id"]) for item in whole[1:3]]
             asked.clear()
-            told_of_one = (await client.get("/v1/campaigns/c1/overview")).json()
-            assert told_of_one["metrics"] == whole[1]["metrics"]
+            overview_now = (await client.get("/v1/campaigns/c1/overview")).json()
+            assert overview_now["metrics"] == whole[1]["metrics"]
             assert whole[1]["metrics"]["attributed_revenue"]
             (earned,) = [arguments for statement, arguments in asked if statement is EARNED]
             assert earned[0] == [campaign_key("c1")]
@@ -295,11 +247,11 @@ def test_credit_is_read_once_for_all_models_and_by_key_for_a_campaign(
 
 
 def test_many_campaigns_are_read_by_other_statements_with_the_same_answers(
-    store: Store, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+    store: ReadStore, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check() -> None:
         await fill(store, 60, 3)
-        async with store.api(1) as (client, _):
+        async with store.api(1) as (client, _, _):
             for query in ("", f"?from={iso(100 * DAY_US)[:10]}&to={iso(230 * DAY_US)[:10]}"):
                 monkeypatch.setattr(overview, "FEW_MAX", CAMPAIGNS)
                 few = (await client.get(f"/v1/campaigns{query}")).json()["items"]
@@ -315,7 +267,7 @@ SIZES = {"empty": (0, 0), "young": (500, 3), "middle": (1_500, 4)}
 
 
 @pytest.fixture(params=list(SIZES))
-def filled(store: Store, runner: asyncio.Runner, request: pytest.FixtureRequest) -> Store:
+def filled(store: ReadStore, runner: asyncio.Runner, request: pytest.FixtureRequest) -> ReadStore:
     """A store of a size."""
     visitors, visits = SIZES[request.param]
     if visitors:
@@ -323,12 +275,12 @@ def filled(store: Store, runner: asyncio.Runner, request: pytest.FixtureRequest)
     return store
 
 
-def test_no_read_flips_to_another_plan_however_often_it_is_repeated(filled: Store, runner: asyncio.Runner) -> None:
+def test_no_read_flips_to_another_plan_however_often_it_is_repeated(filled: ReadStore, runner: asyncio.Runner) -> None:
     """PostgreSQL counts how often it has made a plan for the values at hand, and how often it took one for any value."""
 
     async def check() -> None:
         month = f"from={iso(200 * DAY_US)[:10]}&to={iso(230 * DAY_US)[:10]}"
-        async with filled.api(1) as (client, pool):
+        async with filled.api(1) as (client, pool, _):
             for path in (*HEAVY, *(f"{path}?{month}" for path in HEAVY), *LIGHT):
                 for _ in range(REPEATED):
                     assert (await client.get(path)).status_code in (200, 404), path
@@ -350,7 +302,7 @@ def work(node: dict[str, Any]) -> float:
 
 
 def test_a_short_range_costs_no_more_than_all_time_and_all_time_is_linear(
-    filled: Store, runner: asyncio.Runner
+    filled: ReadStore, runner: asyncio.Runner
 ) -> None:
     async def check() -> None:
         await filled.running.pool.execute("ANALYZE")  # as autovacuum does
