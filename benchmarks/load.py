@@ -38,6 +38,16 @@ def bodies(events: int, seed: int = SEED) -> Iterator[bytes]:
         yield orjson.dumps({"events": batch})
 
 
+def write_ndjson(path: Path, events: int) -> int:
+    """Write the standard mix as NDJSON, for a backfill; how many events it has."""
+    count = 0
+    with path.open("wb") as file:
+        for event in Mix(SEED, events, END).history():
+            file.write(orjson.dumps(event) + b"\n")
+            count += 1
+    return count
+
+
 def write_bodies(path: Path, events: int, seed: int = SEED) -> int:
     """Write the bodies to a file, each with its length before it; answers how many events they hold."""
     count = 0

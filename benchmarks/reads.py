@@ -24,7 +24,7 @@ import httpx
 import orjson
 
 from benchmarks.duck_reads import REPEATED
-from benchmarks.load import BATCH_EVENTS, END, SEED, Server, now, spread
+from benchmarks.load import BATCH_EVENTS, END, SEED, Server, now, spread, write_ndjson
 from benchmarks.measure import background_done, database_of
 from shared.database import open_pool
 from shared.events.instants import BEGINNING_US, END_US, to_micros
@@ -113,7 +113,7 @@ async def _measure(folder: Path, events: int) -> None:
     data, file, loaded = folder / "data", folder / "events.ndjson", folder / "loaded"
     if not loaded.exists():
         began = now()
-        written = _write(file, events)
+        written = write_ndjson(file, events)
         await load_in_bulk(data, file)
         loaded.write_text(str(written))
         print(f"  loaded and rebuilt in {now() - began:,.0f} s", flush=True)
@@ -133,15 +133,6 @@ async def _measure(folder: Path, events: int) -> None:
             _print("first", first)
             _print("live", then)
         await _bytes(store)
-
-
-def _write(path: Path, events: int) -> int:
-    count = 0
-    with path.open("wb") as file:
-        for event in Mix(SEED, events, END).history():
-            file.write(orjson.dumps(event) + b"\n")
-            count += 1
-    return count
 
 
 async def load_in_bulk(data: Path, file: Path) -> None:
@@ -255,7 +246,7 @@ async def _read_during_traffic(
 def _live(events: int, history: Path) -> Iterator[bytes]:
     """Request bodies of about so many events of the mix, of the days after the history; the catalog stays as it is.
 
-    Half of the people who are told of by an address are some whom the history knows, the others are new.
+    Half of the people who are identified by an address are known in the history, the others are new.
     """
     after = (event for event in Mix(SEED + 1, events, END).history() if not event["type"].startswith(OF_CATALOG))
     known = itertools.cycle(_addresses(history))

@@ -14,12 +14,10 @@ from typing import Any
 
 import asyncpg
 import httpx
-import orjson
 import psutil
 
-from benchmarks.load import END, SEED, Server, bodies, now, post, spread, until_readable, waits_s
+from benchmarks.load import SEED, Server, bodies, now, post, spread, until_readable, waits_s, write_ndjson
 from benchmarks.measure import EVENTS, GROWTH_EVENTS, copy_again, database_of
-from touchline.demo.mix import Mix
 
 KILLS = 10
 LIVE_EVENTS_PER_S, LIVE_S = 2_000, 30
@@ -29,7 +27,7 @@ LOGGED = {"TOUCHLINE_LOG_LEVEL": "INFO", "TOUCHLINE_LOG_FORMAT": "json"}
 async def rebuild(folder: Path) -> None:
     """Everything again from the log, beside COPY of the same rows, and beside DuckDB on the same events."""
     data, file = folder / "data", folder / "events.ndjson"
-    count = _write_ndjson(file, GROWTH_EVENTS)
+    count = write_ndjson(file, GROWTH_EVENTS)
     with Server.start(data) as server:
         report, items, built_s = await _rebuilt(server, data, file, count)
         connection = await asyncpg.connect(database_of(data))
@@ -88,15 +86,6 @@ def _beside_duckdb(file: Path, count: int, items: list[Any]) -> None:
         f"  DuckDB, in part {count / duck['seconds']:9,.0f} events/s, {duck['peak_mb']:.0f} MB; the same numbers",
         flush=True,
     )
-
-
-def _write_ndjson(path: Path, events: int) -> int:
-    count = 0
-    with path.open("wb") as file:
-        for event in Mix(SEED, events, END).history():
-            file.write(orjson.dumps(event) + b"\n")
-            count += 1
-    return count
 
 
 def _reader(server: Server) -> httpx.AsyncClient:

@@ -59,7 +59,7 @@ def up_with(events: list[dict[str, Any]], data: Path) -> Iterator[Up]:
     with up.client("read") as client:
         until_projected(client, position)
     yield up
-    up.stop()
+    assert up.stop() == 0
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, str
 from schemathesis import GenerationMode
 
 from tests.conftest import Workspace
-from tests.processes import Up, start
+from tests.processes import Up, up_with
 from tests.system.every_read import NO_READS
 from touchline.properties import PROPERTIES
 
@@ -36,11 +36,8 @@ CAMPAIGN = {
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("document") / "data")
-    with up.client("server") as client:
-        client.post("/v1/events", json=CAMPAIGN)
-    yield up
-    assert up.stop() == 0
+    with up_with([CAMPAIGN], tmp_path_factory.mktemp("document")) as up:
+        yield up
 
 
 def call(operation: Any, mode: GenerationMode, keys: dict[str, str], scopes: list[str]) -> Callable[[], None]:
@@ -140,6 +137,6 @@ def test_every_property_of_the_document_has_a_description_and_every_description_
     labels = {label for _, label, _ in found}
     of_schemas = {f"{name}.{label}" for name, label, _ in found}
     assert sorted(name for name in PROPERTIES if name not in labels | of_schemas) == []
-    told = {label: schema["description"] for name, label, schema in found if name == "DealItem"}
-    assert told["created_at"] == "when it was created; an instant in UTC, RFC 3339"
-    assert told["contacts"] == "how many contacts of the deal are eligible (rule deal)"
+    descriptions = {label: schema["description"] for name, label, schema in found if name == "DealItem"}
+    assert descriptions["created_at"] == "when it was created; an instant in UTC, RFC 3339"
+    assert descriptions["contacts"] == "how many contacts of the deal are eligible (rule deal)"

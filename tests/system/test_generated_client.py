@@ -12,9 +12,9 @@ from typing import Any, get_args
 import pytest
 
 from services.api.document import ANSWERS
-from tests.processes import Up, start, until_projected
+from tests.processes import Up, until_projected, up_with
 from tests.programs import chromium
-from tests.system.test_lists import TOLD
+from tests.system.test_lists import EVENTS
 from touchline.document import operation_name
 
 WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
@@ -32,12 +32,8 @@ ARGUMENTS = {
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = start(tmp_path_factory.mktemp("built") / "data")
-    with up.client("server") as client:
-        position = client.post("/v1/events", json={"events": TOLD}).json()["position"]
-        until_projected(client, position)
-    yield up
-    assert up.stop() == 0
+    with up_with(EVENTS, tmp_path_factory.mktemp("built")) as up:
+        yield up
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +111,7 @@ def test_a_generated_client_gets_the_picture_of_the_pixel(up: Up, made: Any) -> 
     pixel = importlib.import_module("touchline_client.api.ingest.get_p_gif")
     with made.Client(base_url=up.url) as anybody:
         picture = pixel.sync(client=anybody, k=up.keys["collect"], u="https://shop.example/offer", v="v-pixel")
-    assert (len(told := picture.payload.read()), told[:6]) == (43, b"GIF89a")
+    assert (len(picture_bytes := picture.payload.read()), picture_bytes[:6]) == (43, b"GIF89a")
 
 
 def test_the_page_of_the_calls_needs_no_other_server(up: Up) -> None:
