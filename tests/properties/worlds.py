@@ -160,10 +160,10 @@ class Cast:
             self.mailings, self.settings, self.talk = rng.choice([1, 2, 3]), rng.choice([0, 1, 3]), MACHINES
             self.weights, self.campaigns, self.taken_back = [2, 4, 6, 3], ["spring"], rng.choice([0, 2, 6, 10])
             self.agents, self.size_max = True, 25
-        elif mood < 0.48:  # who is a machine changes by settings
+        elif mood < 0.42:  # who is a machine changes by settings
             self.agents, self.settings, self.talk = True, rng.choice([2, 4, 6]), MACHINES
             self.weights, self.utm, self.campaigns = [12, 4, 4, 1], 0.9, ["spring", "autumn"]
-        elif mood < 0.46:  # CTAs, and what is told of them on a workflow, change context with gaps between
+        elif mood < 0.48:  # CTAs, and associations with a workflow, change context with gaps between
             self.assets, self.campaigns = rng.sample(["cta", "flow", "form"], rng.choice([1, 2, 3])), CAMPAIGNS
             self.touches, self.weights, self.early = ["cta_clicked", "cta_viewed", "page_visited"], [10, 12, 1, 0], 0
             self.catalog = ["asset_associated"] * 5 + ["asset_dissociated"] * 5 + CATALOG
@@ -419,7 +419,7 @@ EXPORTS = [f"2024-06-0{day}T12:00:00{zone}" for day in (1, 2, 3) for zone in ("Z
 
 
 def other_versions(rng: random.Random, cast: Cast, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Other versions of events of a world: of the same or other content, or of what was told before, as of several exports.
+    """Other versions of events of a world: of the same or other content, or of what was sent before, as of several exports.
 
     Some say no instant, so that they occurred at their `as_of`; some say no `as_of`, so that any other version is newer.
     """
