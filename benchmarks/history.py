@@ -33,7 +33,7 @@ CATALOG = orjson.dumps({"events": [
 class Change:
     """One event that changes what many touches count for.
 
-    While it is projected, `watched` answers `before` or `after`, and which one is told by the position of the answer alone;
+    While it is projected, `watched` answers `before` or `after`, and the position of the answer says which one;
     in the end, `counted` is what the numbers say.
     """
 

@@ -32,12 +32,12 @@ from tests.malformed_json import NUMBERS, malformed_texts
 from tests.processes import Up, start
 
 PAYLOADS = 20_000
-IDS = 100_000  # so that some are told twice, and differently
+IDS = 100_000  # so that some are sent twice, with other content
 READS = 4  # questions after each request of events
 BATCH_PAYLOADS = 250  # events of a request
 LANES = 6  # requests in flight
 KEPT_WHOLE = ("not_json", "bad_encoding")  # codes of bodies that cannot be told apart, and are kept as they are
-OF_PROJECTOR = ("conflicting_duplicate", "cannot_be_projected", "cannot_be_decoded")  # reasons that no answer told
+OF_PROJECTOR = ("conflicting_duplicate", "cannot_be_projected", "cannot_be_decoded")  # reasons that no answer has
 SAMPLE_S = 0.5  # between looks at the memory of the process
 TELL_S = 30.0  # between lines that say how far it is
 WARM_SHARE = 0.3  # of the payloads; memory is level from then on

@@ -18,7 +18,7 @@ STOP_S = 60
 
 
 def environment(database_url: str, kafka: KafkaCluster | None, **more: str) -> dict[str, str]:
-    """What the services' processes are told."""
+    """The environment variables of the services' processes."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHLINE_")}
     env |= {"TOUCHLINE_DATABASE_URL": database_url, "TOUCHLINE_LOG_FORMAT": "json"}
     if kafka is not None:

@@ -60,7 +60,7 @@ async def play(world: World, faults: Sequence[Fault], rate_min: float) -> None:
 
 
 def run(stage: str, seed: int, only: str) -> None:
-    """Run a stage, from nothing to nothing. Raises what has gone wrong, having told what the processes said."""
+    """Run a stage, from nothing to nothing. Raises what has gone wrong, after it has printed the output of the processes."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         directory, rng, seconds = Path(name), random.Random(f"{seed} {stage}"), SECONDS * SHARES[stage]
         world: cluster.Many | one_process.Single

@@ -98,7 +98,7 @@ async def _letters(world: World, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
 
 
 async def _stepped(world: World, pool: "asyncpg.Pool[asyncpg.Record]", generation: str) -> None:
-    """What a sender with a wrong clock told happened when it really did, and a visit of seconds is one session."""
+    """What a sender with a wrong clock sent happened when it really did, and a visit of seconds is one session."""
     by_workspace: dict[str, list[str]] = defaultdict(list)
     for event_id, (workspace, _, _) in world.stepped.items():
         by_workspace[workspace].append(event_id)

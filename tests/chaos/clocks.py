@@ -50,12 +50,12 @@ async def step_senders(world: World) -> str:
     async with httpx.AsyncClient(timeout=15) as client:
         for n, hours in enumerate(STEPS_HOURS):
             now_us = time.time_ns() // 1_000
-            told_us = now_us + hours * HOUR_US
+            clock_us = now_us + hours * HOUR_US
             events = [
                 {
                     "type": "page_visited", "id": f"clock-{stamp}-{sender}-{n}-{visit}", "visitor_id": f"clock-{stamp}-{sender}",
-                    "url": "https://clock.example/", "occurred_at": to_rfc3339(told_us - visit * 1_000_000),
-                    "sent_at": to_rfc3339(told_us),
+                    "url": "https://clock.example/", "occurred_at": to_rfc3339(clock_us - visit * 1_000_000),
+                    "sent_at": to_rfc3339(clock_us),
                 }
                 for sender in range(SENDERS) for visit in range(VISITS)
             ]  # fmt: skip

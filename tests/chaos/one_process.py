@@ -27,8 +27,8 @@ EVENTS_PER_S = 500  # ingest, projector, API and PostgreSQL share the machine wi
 EVENTS_PER_S_MIN = 250
 WORKSPACES = 3  # beside `default`
 AGAIN_WITHIN_S = 60.0
-TOLD_WITHIN_S = 30.0
-FULL_S = 4.0  # how long the disk is full after the service has told it
+NOTICED_WITHIN_S = 30.0
+FULL_S = 4.0  # how long the disk is full after the service has reported it
 SWITCHES_MAX = 40  # segments of the write-ahead log; a few are made ahead
 
 FILL = """
@@ -165,30 +165,30 @@ async def _up_again(world: Single, before: int, why: str) -> float:
 
 
 async def fill_disk(world: Single) -> str:
-    """The disk is full for a while: nothing is accepted, and it is told why; then all goes on."""
+    """The disk is full for a while: nothing is accepted, and the answer says why; then all goes on."""
     if world.disk is None:
         return await _fill_by_trigger(world)
     await asyncio.to_thread(world.disk.fill)
     try:
-        told_s = await until_answered(world, (503, "disk_full"), TOLD_WITHIN_S, "the disk is full")
+        noticed_s = await until_answered(world, (503, "disk_full"), NOTICED_WITHIN_S, "the disk is full")
         refused = await _still_full(world)
     finally:
         await asyncio.to_thread(world.disk.free)
     again_s = await until_answered(world, (202, ""), AGAIN_WITHIN_S, "the disk has room again")
-    return f"503 disk_full {told_s:.1f} s after it was full, {refused} times; accepted {again_s:.1f} s after there was room"
+    return f"503 disk_full {noticed_s:.1f} s after it was full, {refused} times; accepted {again_s:.1f} s after there was room"
 
 
 async def _fill_by_trigger(world: Single) -> str:
     connection = await asyncpg.connect(world.database_url())
     try:
         await connection.execute(FILL)
-        told_s = await until_answered(world, (503, "disk_full"), TOLD_WITHIN_S, "the disk is full")
+        noticed_s = await until_answered(world, (503, "disk_full"), NOTICED_WITHIN_S, "the disk is full")
         await asyncio.sleep(FULL_S)
         await connection.execute("DROP TRIGGER fill ON touchline.event_log")
     finally:
         await connection.close()
     again_s = await until_answered(world, (202, ""), AGAIN_WITHIN_S, "the disk has room again")
-    return f"simulated: 503 disk_full after {told_s:.1f} s; accepted {again_s:.1f} s after the end"
+    return f"simulated: 503 disk_full after {noticed_s:.1f} s; accepted {again_s:.1f} s after the end"
 
 
 async def _still_full(world: Single) -> int:
@@ -223,7 +223,9 @@ async def _fill_log_ahead(world: Single, disk: SmallDisk) -> str:
     await asyncio.to_thread(disk.fill)
     try:
         await _end_the_log_ahead(world)
-        told_s = await until_answered(world, (503, "disk_full"), TOLD_WITHIN_S, "PostgreSQL has ended on a full disk")
+        noticed_s = await until_answered(
+            world, (503, "disk_full"), NOTICED_WITHIN_S, "PostgreSQL has ended on a full disk"
+        )
         refused = await _still_full(world)
         assert world.up is not None
         if world.up.process.poll() is not None:
@@ -235,7 +237,7 @@ async def _fill_log_ahead(world: Single, disk: SmallDisk) -> str:
     )
     ended = "ended" if world.postmaster() != before else "ended all its connections and recovered"
     return (
-        f"PostgreSQL {ended}; 503 disk_full {told_s:.1f} s later, {refused} times; accepted {again_s:.1f} s after there was "
+        f"PostgreSQL {ended}; 503 disk_full {noticed_s:.1f} s later, {refused} times; accepted {again_s:.1f} s after there was "
         "room, without anybody's help"
     )
 

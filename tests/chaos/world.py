@@ -106,7 +106,7 @@ class World:
     sent: dict[str, set[str]] = field(default_factory=dict)
     """By workspace: the ids of all events that were sent, and that must be there at the end."""
     poison: dict[str, Counter[str]] = field(default_factory=dict)
-    """By workspace: how many events were written to the log that no rule can take, by the reason that must be told of them."""
+    """By workspace: how many events were written to the log that no rule can take, by the reason that their dead letters must have."""
     poison_again: int = 0
     """How many of them may be in the log twice, because an append was not answered."""
     stepped: dict[str, tuple[str, int, int]] = field(default_factory=dict)

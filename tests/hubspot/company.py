@@ -1,4 +1,4 @@
-"""A small company's year, and the ways in which it can be told: by own events, and as HubSpot tells it by each of its formats.
+"""A small company's year, and the forms in which it can be sent: own events, and each of HubSpot's formats.
 
 What HubSpot's formats cannot say (visits, clicks, forms) are own events in every way. All names are invented.
 """

@@ -312,7 +312,9 @@ class FakeHubSpot:
         if len(body["inputs"]) > (50 if body.get("propertiesWithHistory") else 100):
             raise Answer(400, "VALIDATION_ERROR", "too many inputs")
         by_id = {each["id"]: each for each in records if not each.get("archived")}
-        found = [by_id[one["id"]] for one in reversed(body["inputs"]) if one["id"] in by_id]  # the order is not told
+        found = [
+            by_id[one["id"]] for one in reversed(body["inputs"]) if one["id"] in by_id
+        ]  # the order is not specified
         shown = [_shown(each, body.get("properties", []), body.get("propertiesWithHistory", [])) for each in found]
         return {"status": "COMPLETE", "results": shown}
 

@@ -1,4 +1,4 @@
-"""The same company's year, told by own events, by HubSpot's webhooks, its CSV exports and its API, gives the same campaign numbers."""
+"""The same company's year, sent as own events, by HubSpot's webhooks, from its CSV exports and its API, gives the same campaign numbers."""
 
 import asyncio
 import datetime as dt

@@ -105,7 +105,7 @@ def test_what_waiting_does_not_mend_is_reported_and_not_waited_for(
 def test_no_more_is_asked_in_a_span_of_time_than_hubspot_says_it_allows(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path
 ) -> None:
-    """The first limit of a hundred is told otherwise by the first answer's headers."""
+    """The first limit of a hundred is corrected by the first answer's headers."""
 
     async def check() -> None:
         running = workspace.running
@@ -214,9 +214,9 @@ def test_what_is_taken_out_in_hubspot_is_taken_out_by_the_next_import_and_comes_
         for n, (now, has) in enumerate([(full, True), (less, False), (full, True), (less, False), (full, True)]):
             less.deals[0]["archivedAt"] = dt.datetime.now(dt.UTC).isoformat()
             await import_(workspace, now, tmp_path / "s")
-            now_told = await campaign_of(campaign["id"])
-            assert (form in {each["asset_id"] for each in now_told["associations"] if each["to"] is None}) == has, n
-            assert now_told["spent"] == [{"amount": "1299.50" if has else "1200.50", "currency": "NOK"}], n
+            campaign_now = await campaign_of(campaign["id"])
+            assert (form in {each["asset_id"] for each in campaign_now["associations"] if each["to"] is None}) == has, n
+            assert campaign_now["spent"] == [{"amount": "1299.50" if has else "1200.50", "currency": "NOK"}], n
             assert ((await campaign_of(gone))["deleted_at"] is None) == has, n
             assert ((await workspace.get(f"/v1/deals/{deal}/attribution")).json()["state"] == "deleted") == (not has), n
 

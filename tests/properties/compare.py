@@ -161,7 +161,7 @@ async def _groups(client: httpx.AsyncClient, oracle: Oracle, rng: random.Random,
                     for row in got["rows"] if row["deals"] or Decimal(row["revenue"][model])
                 }  # fmt: skip
                 wanted = oracle.revenue_by(by, model, currency)
-                if model in own:  # the deals that it does not share out are told by their revenue alone
+                if model in own:  # of the deals that it does not share out, only the revenue is compared
                     rows, wanted = ({group: row[2] for group, row in each.items() if row[2]} for each in (rows, wanted))
                 check(f"{by} {model} {currency}", wanted, rows)
                 total = sum(int(Decimal(row["revenue"][model]) * 100) for row in got["rows"])

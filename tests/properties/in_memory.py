@@ -78,7 +78,7 @@ MAILED = (TouchType.EMAIL_SENT, TouchType.EMAIL_DELIVERED, TouchType.EMAIL_OPENE
 
 
 class InMemory:
-    """One world, derived by the rules. `events` are as sent, some of them told several times."""
+    """One world, derived by the rules. `events` are as sent, some of them sent several times."""
 
     def __init__(self, events: list[dict[str, Any]], social_posts_max: int) -> None:
         self.social_posts_max = social_posts_max

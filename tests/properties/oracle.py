@@ -98,8 +98,8 @@ def query(url):
     return out
 
 
-def told_by(event, what):
-    """What a visit, or a URL, tells of its campaign, source, medium, term or content."""
+def utm_field(event, what):
+    """The campaign, source, medium, term or content that a visit or a URL names."""
     asked = query(event["url"])
     for name in WRITTEN[what]:
         if asked.get(name):
@@ -109,7 +109,7 @@ def told_by(event, what):
 
 def campaign_of(event):
     """The value that campaigns may claim."""
-    return told_by(event, "campaign") or norm(query(event["url"]).get("gad_campaignid"))
+    return utm_field(event, "campaign") or norm(query(event["url"]).get("gad_campaignid"))
 
 
 def again(value):
@@ -135,7 +135,7 @@ def below(host, names):
 
 
 def route(path):
-    """A path by its segments, decoded; what is empty or a dot says nothing. An encoded slash is told apart."""
+    """A path by its segments, decoded; what is empty or a dot says nothing. An encoded slash is another character."""
     out = []
     for encoded in path.split("/"):
         segment = unicodedata.normalize("NFC", unquote(re.sub("%2f", "%252F", encoded, flags=re.IGNORECASE)))
@@ -421,7 +421,7 @@ class Oracle:
     def source(self, touch):
         if touch["type"] != "page_visited" or query(touch["url"]).get("utm_nooverride") == "1":
             return None
-        triple = campaign_of(touch), told_by(touch, "source"), told_by(touch, "medium")
+        triple = campaign_of(touch), utm_field(touch, "source"), utm_field(touch, "medium")
         return triple if any(triple) else self.referring(touch)
 
     @cached_property
@@ -562,7 +562,7 @@ class Oracle:
 
     def link(self, event):
         """Where a link leads, and what it tells; None if it tells nothing."""
-        found = [unquote_plus(told_by(event, what)).casefold() for what in WRITTEN]
+        found = [unquote_plus(utm_field(event, what)).casefold() for what in WRITTEN]
         return (self.address(event["url"]), found) if any(found) else None
 
     def link_of(self, visit):
@@ -676,12 +676,12 @@ class Oracle:
         sent_events = [e for e in events if e["type"] == "deal_created"]
         d = {"id": deal_id, "state": "open", "closed": None, "created": at((sent_events or events)[0]), "amount": None,
              "currency": self.currency, "events": events}  # fmt: skip
-        close_told = None
+        closed_at = None
         for e in events:
             if "closed_at" in e:
-                close_told = dt.datetime.fromisoformat(e["closed_at"])
+                closed_at = dt.datetime.fromisoformat(e["closed_at"])
             if e["type"] == "deal_reopened":
-                close_told = None
+                closed_at = None
             d["amount"] = e.get("amount", d["amount"])
             d["currency"] = e.get("currency", d["currency"])
             if d["state"] == "deleted":
@@ -692,8 +692,8 @@ class Oracle:
                 d["state"], d["closed"] = ("won" if e["won"] else "lost"), at(e)
             elif e["type"] == "deal_reopened":
                 d["state"], d["closed"] = "open", None
-        if close_told is not None and d["closed"] is not None:
-            d["closed"] = close_told
+        if closed_at is not None and d["closed"] is not None:
+            d["closed"] = closed_at
         if d["amount"] is not None:
             minor = Decimal(d["amount"]) * (1 if d["currency"] == "JPY" else 100)
             if minor != int(minor):
@@ -1154,7 +1154,7 @@ class Oracle:
         asked = query(visit["url"])
         if asked.get("utm_nooverride") == "1":
             return None, None, "direct"
-        campaign, source, medium = (told_by(visit, what) for what in ("campaign", "source", "medium"))
+        campaign, source, medium = (utm_field(visit, what) for what in ("campaign", "source", "medium"))
         answer = norm(asked.get("source"))
         session = self.session_of(visit)
         first = session is not None and session["new"] and session["touches"][0] is visit

@@ -40,7 +40,7 @@ def test_the_golden_world_meets_every_event_type_and_setting() -> None:
     events = [decode_record(bytes(line.record)).event for line in lines()]
     assert {str(type(event).__struct_config__.tag) for event in events} == set(EVENT_TYPES)
     settings = [event.settings for event in events if isinstance(event, WorkspaceConfigured)]
-    result = {name for s in settings for name in SettingsField.__struct_fields__ if _is_told(getattr(s, name))}
+    result = {name for s in settings for name in SettingsField.__struct_fields__ if _is_set(getattr(s, name))}
     assert result == set(SettingsField.__struct_fields__)
 
 
@@ -59,7 +59,7 @@ def test_the_golden_world_meets_retracted_events_of_every_kind() -> None:
     assert wanted <= kinds
 
 
-def _is_told(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return value is not None and value is not msgspec.UNSET
 
 

@@ -54,7 +54,7 @@ def differences(events: list[dict[str, object]]) -> list[str]:
         for campaign in oracle.campaigns:
             decision = rules.decision(deal["id"], campaign)
             wanted_decision = oracle.deal_decision(deal, campaign)
-            if wanted_decision[0] == "contact_not_influenced":  # what was kept out is told beside the decision
+            if wanted_decision[0] == "contact_not_influenced":  # what was kept out stands beside the decision
                 wanted_decision = wanted_decision[0], None
             decided_by = decision.decided_by and decision.decided_by.event_id
             check(f"{deal['id']} in {campaign}", wanted_decision, (decision.reason, decided_by))

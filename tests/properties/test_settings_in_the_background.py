@@ -96,7 +96,7 @@ async def play(running: Running, events: list[dict[str, Any]], rng: random.Rando
 
 
 async def go_on_unknowing(zombie: Process, workspace: Workspace, rng: random.Random) -> None:
-    """Let a process act that does not know that another has its partition, until it is told so or has nothing to do."""
+    """Let a process act that does not know that another has its partition, until it notices or has nothing to do."""
     try:
         while await zombie.act(workspace, rng):
             pass
@@ -115,7 +115,7 @@ def _records(events: list[dict[str, Any]], rng: random.Random) -> list[bytes]:
     return records
 
 
-def told_anew(events: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
+def sent_again(events: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
     """Changes of settings at any time of the world, and retractions of some."""
     out = []
     for n in range(rng.randint(1, 6)):
@@ -149,7 +149,7 @@ SEEN: list[int] = []
 @random_worlds(EXAMPLES)
 def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: int) -> None:
     events = world(rng, size)
-    events += rivals(rng, events) + told_anew(events, rng)
+    events += rivals(rng, events) + sent_again(events, rng)
     seed = rng.randrange(2**32)
 
     async def run() -> list[str]:

@@ -3,7 +3,7 @@
 A block ```example NAME holds lines of three kinds:
 
     [YYYY-]MM-DD HH:MM[:SS[.ffffff]] TYPE FIELD=VALUE …
-                                                    an event in UTC, of 2024 if no year is told; `for n in 1..3` at the end
+                                                    an event in UTC, of 2024 if no year is given; `for n in 1..3` at the end
                                                     makes three of it, each with its own {n}
     → PATH PATTERN                                  what GET /v1/PATH answers, as a pattern of run.py
     ✗ PATTERN                                       what POST /v1/events says of the event above it, which it refuses

@@ -9,7 +9,7 @@ import pytest
 
 from services.api.document import ANSWERS
 from tests.conftest import Workspace, new_workspace
-from tests.system.test_lists import TOLD, at
+from tests.system.test_lists import EVENTS, at
 
 MORE: list[dict[str, Any]] = [
     {"type": "campaign_updated", "id": "c3", "campaign_id": "spring", "name": "Spring", "budget": "5.00", "currency": "EUR", "starts_on": "2024-03-01", "owner": "ola", "notes": "n", "occurred_at": at(1, 1)},
@@ -66,7 +66,7 @@ QUERIES: dict[str, list[str]] = {
     ],
     "/v1/deals/{deal_id}/explain": ["/v1/deals/won/explain?campaign=spring", "/v1/deals/lost/explain?campaign=autumn"],
     "/v1/events": ["/v1/events?limit=1000"],
-    "/v1/events/{event_id}/explain": [f"/v1/events/{event['id']}/explain" for event in [*TOLD, *MORE]],
+    "/v1/events/{event_id}/explain": [f"/v1/events/{event['id']}/explain" for event in [*EVENTS, *MORE]],
     "/v1/reports/attribution": [
         *(f"/v1/reports/attribution?group_by={by}&of={of}&model=board&model=linear"
           for by in ("campaign", "asset", "owner", "channel") for of in ("revenue", "deals", "contacts")),
@@ -101,7 +101,7 @@ QUERIES: dict[str, list[str]] = {
 def filled(running: Any, runner: asyncio.Runner) -> Workspace:
     async def send_events() -> Workspace:
         workspace = await new_workspace(running, "answers")
-        response = await workspace.send(*TOLD, *MORE, {"type": "nonsense", "id": "bad"})
+        response = await workspace.send(*EVENTS, *MORE, {"type": "nonsense", "id": "bad"})
         assert [r["id"] for r in response.json()["rejected"]] == ["bad"]
         await workspace.project()
         return workspace

@@ -1,4 +1,4 @@
-"""A backfill says which of its events are new, which replace others, and which conflict with what was told before."""
+"""A backfill says which of its events are new, which replace others, and which conflict with what was sent before."""
 
 import asyncio
 import subprocess
@@ -138,7 +138,7 @@ def test_ids_beyond_the_limit_are_said_to_be_forgotten_and_the_last_ones_are_rem
         assert again.compared.unknown is not None
         await workspace.project()
         projected = await sent(workspace, tmp_path / "file", *events)
-        assert counts(projected)["duplicates"] >= 23  # two ids were told twice, and either version may count
+        assert counts(projected)["duplicates"] >= 23  # two ids were sent twice, and either version may count
         assert projected.compared.unknown is None
 
     runner.run(check())
@@ -247,9 +247,9 @@ def test_the_command_shows_conflicts_and_exits_1_and_status_shows_which_key_sent
     assert wanted.items() <= found.items()
     assert f"{hints['server']}…" in run(data, "status").stdout
     with running.client("read") as client:
-        told_by = client.get("/v1/status").json()["dead_letters_by"]
+        letters = client.get("/v1/status").json()["dead_letters_by"]
         metrics = client.get("/metrics").text
-    assert {"reason": "conflicting_duplicate", "key": hints["collect"], "events": 2} in told_by
+    assert {"reason": "conflicting_duplicate", "key": hints["collect"], "events": 2} in letters
     counted = [line for line in metrics.splitlines() if line.startswith("touchline_projector_dead_letters_total")]
     assert counted == [
         f'touchline_projector_dead_letters_total{{reason="conflicting_duplicate"}} {float(status["dead_letters"])}'

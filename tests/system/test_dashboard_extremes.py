@@ -118,10 +118,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     every = list(events())
     with up.client("server") as client:
         for n in range(0, len(every), EVENTS_PER_REQUEST_MAX):
-            told = client.post("/v1/events", json={"events": every[n : n + EVENTS_PER_REQUEST_MAX]}).json()
-            assert told["rejected"] == []
+            answer = client.post("/v1/events", json={"events": every[n : n + EVENTS_PER_REQUEST_MAX]}).json()
+            assert answer["rejected"] == []
     with up.client("read") as client:
-        until_projected(client, told["position"])
+        until_projected(client, answer["position"])
     yield up
     up.stop()
 

@@ -390,11 +390,11 @@ def test_a_period_is_compared_with_the_one_that_people_mean(
     page = whole(visit("operations"))
     module = "(await import('/dashboard/static/ranges.js'))"
     from_, _, to = span.partition("..")
-    told = page.evaluate(
+    ranges = page.evaluate(
         f"async ([from, to, compare, chosen, now]) => {module}.asCompared({module}.comparedWith({{ from, to }}, compare, chosen, new Date(now)))",
         [from_, to, compare, chosen, f"{now}T12:00:00Z"],
     )
-    assert told == before
+    assert ranges == before
 
 
 def test_the_days_of_a_range_and_of_what_it_is_compared_with_are_said_and_asked_for(visit: Visit) -> None:

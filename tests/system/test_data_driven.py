@@ -9,7 +9,7 @@ import pytest
 from shared.reading import markov
 from shared.rules.report_groups import GroupBy
 from tests.conftest import Workspace
-from tests.system.test_lists import TOLD, at
+from tests.system.test_lists import EVENTS, at
 
 BOTH = "/v1/reports/attribution?model=markov&model=shapley&currency=EUR"
 
@@ -26,7 +26,7 @@ def test_only_the_report_of_revenue_takes_models_that_have_no_shares_by_touch(
     workspace: Workspace, runner: asyncio.Runner, path: str, field: str
 ) -> None:
     async def check() -> None:
-        await workspace.send(*TOLD)
+        await workspace.send(*EVENTS)
         await workspace.project()
         refused = await workspace.get(path)
         assert (refused.status_code, refused.json()["field"]) == (422, field)
@@ -36,7 +36,7 @@ def test_only_the_report_of_revenue_takes_models_that_have_no_shares_by_touch(
 
 def test_rows_add_up_by_every_group_in_one_currency_and_in_all(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        await workspace.send(*TOLD)
+        await workspace.send(*EVENTS)
         await workspace.project()
         for by in GroupBy:
             answer = (await workspace.get(f"{BOTH}&model=linear&group_by={by}")).json()
@@ -58,10 +58,10 @@ def test_rows_add_up_by_every_group_in_one_currency_and_in_all(workspace: Worksp
 def test_a_deal_without_an_amount_is_a_converted_path_of_markov(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         for name, amount in (("paid", "100.00"), ("unpaid", None)):
-            told = {} if amount is None else {"amount": amount}
+            amount_field = {} if amount is None else {"amount": amount}
             await workspace.send(
                 {"type": "form_submitted" if amount else "email_clicked", "asset_id": "a", "contact": {"id": name}, "occurred_at": at(1)},
-                {"type": "deal_created", "deal_id": name, "contacts": [{"id": name}], "currency": "EUR", "occurred_at": at(2), **told},
+                {"type": "deal_created", "deal_id": name, "contacts": [{"id": name}], "currency": "EUR", "occurred_at": at(2), **amount_field},
                 {"type": "deal_closed", "deal_id": name, "won": True, "occurred_at": at(3)},
             )  # fmt: skip
         await workspace.project()
@@ -80,7 +80,7 @@ def test_a_report_of_too_many_groups_is_refused_under_markov_alone(
 ) -> None:
     async def check() -> Any:
         monkeypatch.setattr(markov, "GROUPS_MAX", 0)
-        await workspace.send(*TOLD)
+        await workspace.send(*EVENTS)
         await workspace.project()
         refused = await workspace.get(BOTH)
         assert (refused.status_code, refused.json()["field"]) == (422, "group_by")
@@ -91,7 +91,7 @@ def test_a_report_of_too_many_groups_is_refused_under_markov_alone(
 
 def test_a_workspace_cannot_take_the_name_of_a_data_driven_model(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
-        await workspace.send(*TOLD, {"type": "model_defined", "model": "markov", "weights": {"first": "100"}})
+        await workspace.send(*EVENTS, {"type": "model_defined", "model": "markov", "weights": {"first": "100"}})
         await workspace.project()
         assert (await workspace.get("/v1/campaigns?model=markov")).status_code == 422
 

@@ -15,7 +15,7 @@ def at(day: int, hour: int = 0, minute: int = 0) -> str:
 
 
 OFFER = "https://shop.example/offer"
-TOLD: list[dict[str, Any]] = [
+EVENTS: list[dict[str, Any]] = [
     {"type": "campaign_created", "id": "c1", "campaign_id": "spring", "utm_campaign": "Spring Sale", "occurred_at": at(1)},
     {"type": "campaign_created", "id": "c2", "campaign_id": "autumn", "occurred_at": at(1)},
     {"type": "asset_registered", "id": "a1", "asset_id": "lp", "asset_type": "landing_page", "name": "Offer", "url": OFFER, "occurred_at": at(1)},
@@ -41,7 +41,7 @@ TOLD: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def filled(running: Running, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "behind"))
-    assert runner.run(workspace.send(*TOLD)).json()["rejected"] == []
+    assert runner.run(workspace.send(*EVENTS)).json()["rejected"] == []
     runner.run(workspace.project())
     return workspace
 

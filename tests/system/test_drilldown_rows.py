@@ -38,7 +38,7 @@ def person(name: dict[str, str], visitor: str, day: int) -> list[dict[str, Any]]
     ]
 
 
-TOLD: list[dict[str, Any]] = [
+EVENTS: list[dict[str, Any]] = [
     *CATALOG, *person(KARI, "k", 2), *person(OLA, "o", 3), *person(EVA, "e", 4),
     {"type": "page_visited", "id": "p-1", "visitor_id": "p", "url": f"{OFFER}?utm_campaign=third", "occurred_at": at(1, 1)},
     {"type": "contact_identified", "visitor_id": "p", "contact": PER, "occurred_at": at(1, 2)},
@@ -63,7 +63,7 @@ TOLD: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def filled(running: Running, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "behind-rows"))
-    assert runner.run(workspace.send(*TOLD)).json()["rejected"] == []
+    assert runner.run(workspace.send(*EVENTS)).json()["rejected"] == []
     runner.run(workspace.project())
     return workspace
 
@@ -132,7 +132,7 @@ def test_a_model_with_a_lookback_leaves_what_it_does_not_share_out_without_a_jou
     async def check() -> None:
         workspace = await new_workspace(running, "behind-lookback")
         own = {"type": "model_defined", "model": "fresh", "weights": {"others": "1"}, "lookback_days": 2}
-        await workspace.send(*TOLD, own | {"occurred_at": at(1)})
+        await workspace.send(*EVENTS, own | {"occurred_at": at(1)})
         await workspace.project()
         of_deals = "/v1/reports/attribution/deals?of=deals&model=fresh&reason=no_journey"
         found = (await workspace.get(of_deals)).json()["items"]

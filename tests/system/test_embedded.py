@@ -34,7 +34,7 @@ def socket_folder(url: str) -> Path:
 
 
 def as_nobody(embedded: Embedded, folder: Path) -> str:
-    """What a user of the machine who is nobody special is told who asks for the superuser's name."""
+    """The error that an ordinary user of the machine gets who connects as the superuser."""
     nobody = pwd.getpwnam("nobody")
     assert embedded._server is not None
     command = [
@@ -141,7 +141,7 @@ def ready(up: Up) -> httpx.Response:
 def test_a_postgresql_that_is_killed_is_started_again_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TOUCHLINE_LOG_LEVEL", "ERROR")  # nobody reads the pipe that it is told into
+    monkeypatch.setenv("TOUCHLINE_LOG_LEVEL", "ERROR")  # nobody reads the pipe that logs go to
     data = tmp_path / "data"
     up = start(data)
     visit = {"type": "page_visited", "visitor_id": "v", "url": "https://a.example/"}

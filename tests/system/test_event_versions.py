@@ -1,4 +1,4 @@
-"""An id is told again: the version with the latest `as_of` counts, whatever arrives when."""
+"""An id is sent again: the version with the latest `as_of` counts, whatever arrives when."""
 
 import asyncio
 import itertools

@@ -55,13 +55,13 @@ def test_every_call_has_a_title_of_its_own_in_a_group_that_is_described(document
 
 
 def test_a_generated_client_documents_what_parameters_and_metrics_mean(document: dict[str, Any]) -> None:
-    untold = [
+    undescribed = [
         (call, parameter["name"])
         for call, operation in operations(document)
         for parameter in operation.get("parameters", ())
         if parameter["schema"].get("description") != parameter.get("description")
     ]
-    assert untold == []
+    assert undescribed == []
     metrics = document["components"]["schemas"]["Metrics"]["properties"]
     assert [name for name, metric in metrics.items() if not metric.get("description")] == []
 

@@ -1,4 +1,4 @@
-"""Goals of campaigns: told by events and by calls, refused where a metric cannot have them, and shown beside the numbers."""
+"""Goals of campaigns: set by events and by calls, refused where a metric cannot have them, and shown beside the numbers."""
 
 import asyncio
 from typing import Any

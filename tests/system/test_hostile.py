@@ -96,10 +96,10 @@ def test_of_many_odd_assets_each_is_refused_and_the_good_ones_are_associated(
         answer = await call(
             workspace, "POST", "campaigns/c/assets", {"assets": [*ODD_ITEMS, {"asset_id": "a"}, {"asset_id": "a"}]}
         )
-        told = answer.json()
-        assert (answer.status_code, told["associated"], told["refused"]) == (207, 1, len(ODD_ITEMS))
-        assert [item["index"] for item in told["items"] if "code" in item] == list(range(len(ODD_ITEMS)))
-        assert [item["changed"] for item in told["items"] if "code" not in item] == [True, False]
+        result = answer.json()
+        assert (answer.status_code, result["associated"], result["refused"]) == (207, 1, len(ODD_ITEMS))
+        assert [item["index"] for item in result["items"] if "code" in item] == list(range(len(ODD_ITEMS)))
+        assert [item["changed"] for item in result["items"] if "code" not in item] == [True, False]
         for body, status in (
             (DEEP, 422),
             (b'{"assets":' + DEEP[8:], 400),

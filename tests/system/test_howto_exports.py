@@ -13,7 +13,7 @@ from tests.processes import start
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "howto"
 BLOCK = re.compile(r"^```(?P<kind>file|run|answer)(?: (?P<rest>[^\n]*))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-ASKED = re.compile(r"localhost:8300(?P<path>/v1/\S+)` shows\s+`(?P<told>[^`]+)`")
+ASKED = re.compile(r"localhost:8300(?P<path>/v1/\S+)` shows\s+`(?P<expected>[^`]+)`")
 PROJECTED_S = 60.0
 
 
@@ -55,8 +55,8 @@ def test_the_page_does_what_it_says(tmp_path: Path, page: str) -> None:
         with up.client("read") as client:
             for one in asked:
                 end_s = time.monotonic() + PROJECTED_S
-                while one["told"] not in (body := client.get(one["path"]).text) and time.monotonic() < end_s:
+                while one["expected"] not in (body := client.get(one["path"]).text) and time.monotonic() < end_s:
                     time.sleep(0.2)
-                assert one["told"] in body
+                assert one["expected"] in body
     finally:
         up.stop()

@@ -124,7 +124,7 @@ def test_a_line_in_another_encoding_loses_no_other_line(workspace: Workspace, ru
         assert (answer["accepted"], [(r["index"], r["code"]) for r in answer["rejected"]]) == (1, [(wrong, "not_json")])
 
 
-def test_bytes_that_are_no_text_are_told_by_their_place_in_the_event(workspace: Workspace, run: Any) -> None:
+def test_bytes_that_are_no_text_are_named_by_their_place_in_the_event(workspace: Workspace, run: Any) -> None:
     body = b'{"type":"page_visited","url":"https://x.example/","title":"bl\xe5"}'
     (rejected,) = run(post(workspace, content=b"[" + body + b"]")).json()["rejected"]
     assert (rejected["code"], rejected["message"]) == (

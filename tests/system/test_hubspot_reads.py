@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Workspace, new_workspace
-from tests.system.test_lists import TOLD, at
+from tests.system.test_lists import EVENTS, at
 
 MORE: list[dict[str, Any]] = [
     {"type": "workspace_configured", "id": "w", "settings": {"currency": "EUR", "time_zone": "Europe/Oslo"}, "occurred_at": at(1)},
@@ -22,7 +22,7 @@ BASE = "/marketing/v3/campaigns"
 def filled(running: Any, runner: asyncio.Runner) -> Workspace:
     async def send_events() -> Workspace:
         workspace = await new_workspace(running, "hubspot")
-        assert (await workspace.send(*TOLD, *MORE)).json()["rejected"] == []
+        assert (await workspace.send(*EVENTS, *MORE)).json()["rejected"] == []
         await workspace.project()
         return workspace
 

@@ -229,7 +229,7 @@ def test_more_events_than_hubspot_sends_are_taken_up_to_a_bound(portal: Portal, 
 
 
 def a_story(portal: Portal) -> list[dict[str, Any]]:
-    """A deal of 1000.50 NOK that is won, reopened, lost and won again; its contact's e-mail is told, and so is its amount twice."""
+    """A deal of 1000.50 NOK that is won, reopened, lost and won again; its contact's e-mail address is sent once, and its amount twice."""
     return [
         portal.event(subscriptionType="contact.creation", objectId=7),
         portal.changed("contact", 7, 0.1, "email", "kari@example.no"),

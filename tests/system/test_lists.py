@@ -23,7 +23,7 @@ def at(day: int, hour: int = 0) -> str:
     return f"2024-03-{day:02}T{hour:02}:00:00Z"
 
 
-TOLD: list[dict[str, Any]] = [
+EVENTS: list[dict[str, Any]] = [
     {"type": "campaign_created", "id": "c1", "campaign_id": "spring", "occurred_at": at(1)},
     {"type": "campaign_created", "id": "c2", "campaign_id": "autumn", "utm_campaign": "fall", "occurred_at": at(1)},
     {"type": "asset_registered", "id": "a1", "asset_id": "lp", "asset_type": "landing_page", "name": "Offer", "url": "https://shop.example/offer", "occurred_at": at(1)},
@@ -55,7 +55,7 @@ TOLD: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def filled(running: Any, runner: asyncio.Runner) -> Workspace:
     workspace = runner.run(new_workspace(running, "lists"))
-    shuffled = random.Random(7).sample(TOLD, len(TOLD))
+    shuffled = random.Random(7).sample(EVENTS, len(EVENTS))
     response = runner.run(workspace.send(*shuffled))
     assert response.json()["rejected"] == []
     runner.run(workspace.project())
@@ -285,7 +285,7 @@ def test_pages_of_a_list_are_the_whole_list(ask: Any, path: str, name: str, limi
 
 def test_the_newest_events_show_what_they_count_for(ask: Any) -> None:
     found = {item["event_id"]: item for item in ask("/v1/events?limit=1000")["items"]}
-    assert set(found) == {event["id"] for event in TOLD}
+    assert set(found) == {event["id"] for event in EVENTS}
     assert (found["p1"]["campaigns"], found["p1"]["counted"], found["p1"]["contact"]) == (["spring"], True, "7")
     assert (found["p3"]["campaigns"], found["p3"]["counted"]) == ([], True)
     assert (found["p5"]["campaigns"], found["p5"]["counted"], found["p5"]["reason"]) == ([], False, "machine")

@@ -84,7 +84,7 @@ def test_each_verification_is_kept_with_what_it_found_in_words_and_without_value
         (difference,) = differed["differences"]
         assert difference.startswith("contact (ws 1, contact ")
         assert difference.endswith("differs in name; event i1")
-        for one in await items(other, "/v1/verifications"):  # it is not told what is in the rows of others
+        for one in await items(other, "/v1/verifications"):  # it does not see the rows of others
             assert [one[name] for name in ("differences", "offsets", "events", "rows")] == [None] * 4
         (first,) = await items(workspace, "/v1/verifications?limit=1")
         assert first["number"] == differed["number"]

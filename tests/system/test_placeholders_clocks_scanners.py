@@ -224,8 +224,8 @@ def test_the_command_lists_identifiers_of_a_stopped_store(tmp_path: Path) -> Non
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == over_http
     assert over_http["items"][0]["joined"] == 6
-    told_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "till" in told_text
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "till" in output
     none = subprocess.run([*command, "--min-joined", "7"], capture_output=True, text=True, check=True).stdout
     assert "no identifier is joined with 7 others" in none
 

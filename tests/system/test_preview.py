@@ -13,7 +13,7 @@ from tests.conftest import Workspace
 from tests.scenarios.worked import event
 
 STEPS_MAX = 100  # of the updater; a few make all digests of these events
-TOLD = """
+EVENTS = """
 03-01 00:00 campaign_created  campaign_id=spring name=Spring
 03-01 00:00 campaign_created  campaign_id=autumn
 03-01 00:00 campaign_created  campaign_id=shares utm_campaign=u
@@ -55,7 +55,7 @@ def events(lines: list[str]) -> list[dict[str, Any]]:
 @pytest.fixture
 def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
     async def send_events() -> None:
-        assert (await workspace.send(*events(TOLD.strip().splitlines()))).json()["rejected"] == []
+        assert (await workspace.send(*events(EVENTS.strip().splitlines()))).json()["rejected"] == []
         await workspace.project()
 
     runner.run(send_events())

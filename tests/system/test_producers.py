@@ -252,7 +252,10 @@ def test_the_openapi_document_shows_what_outside_producers_send_and_are_answered
         "/postmark/v1/webhooks": ([], ["200", "401", "403", "413", "503"]),
     }
     assert result.keys() == expected.keys()
-    for path, (parameters, answers) in expected.items():  # what every call may answer, such as 408, is told of all
+    for path, (
+        parameters,
+        answers,
+    ) in expected.items():  # what every call may answer, such as 408, is documented for all
         assert result[path][0] == parameters
         assert set(answers) <= set(result[path][1])
     hubspot = paths["/hubspot/v1/webhooks"]["post"]["responses"]["200"]

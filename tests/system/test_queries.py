@@ -16,7 +16,7 @@ from tests.system.every_read import NO_READS
 
 NOW_US = 1_800_000_000_000_000
 
-TOLD = [
+EVENTS = [
     {
         "type": "campaign_created",
         "id": "c",
@@ -87,7 +87,7 @@ UNKNOWN = ["frm", "From", "limit ", "x", "", "\0", "é", "generation[]", "_", "k
 @pytest.fixture
 def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
     async def send_events() -> None:
-        await workspace.send(*TOLD)
+        await workspace.send(*EVENTS)
         await workspace.project()
 
     runner.run(send_events())

@@ -567,14 +567,14 @@ def test_a_history_with_what_no_rule_can_take_is_projected_batch_by_batch(
         found: list[int] = []
         comparison = await verify(resources(own), "poison", lambda _: None, found.append)
         assert comparison.differing == []
-        assert min(found) < 0  # what was told is taken back
+        assert min(found) < 0  # some events are taken back
         assert sum(found) == sum(comparison.offsets.values())
 
     runner.run(check())
 
 
 def test_samples_of_random_worlds_are_equal(own: Running, runner: asyncio.Runner) -> None:
-    """Whatever hangs together is drawn together: no sound store is told to differ."""
+    """Whatever hangs together is drawn together: no sound store is reported as different."""
     seed = random.randrange(2**32)
 
     async def check() -> None:

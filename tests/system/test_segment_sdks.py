@@ -88,7 +88,7 @@ def site(packages: Path) -> Iterator[str]:
 
 
 def command(maker: str, up: Up, packages: Path) -> "subprocess.Popen[str]":
-    """An SDK's process; it sends most, says so, and goes on when it is told to."""
+    """An SDK's process; it sends most, says so, and goes on when the test asks it to."""
     if maker in PYTHON:
         arguments, variables = [sys.executable, "-W", "ignore", str(SDKS / "sdk.py"), PYTHON[maker]], {}
     else:

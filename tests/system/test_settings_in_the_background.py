@@ -76,7 +76,7 @@ class Beside:
         raise AssertionError("it has no end")
 
     async def sessions(self) -> tuple[int, int]:
-        """The session gap that a reader is told, and how many sessions it finds."""
+        """The session gap that a read shows, and how many sessions it finds."""
         async with snapshot(self.workspace.running.pool, self.workspace.name) as read:
             return read.settings.session_gap_minutes, (await read.fetchrow(SESSIONS))["count"]
 

@@ -11,7 +11,7 @@ from shared.reading.unresolved import unresolved
 from tests.conftest import Workspace
 from tests.scenarios.worked import event
 
-TOLD = """
+EVENTS = """
 03-01 00:00 campaign_created  campaign_id=spring utm_campaign=spring
 03-01 00:00 campaign_updated  campaign_id=updated name=Updated
 03-01 00:00 asset_registered  asset_id=lp asset_type=landing_page url=https://s.example/lp
@@ -58,7 +58,7 @@ PAGES = [
 @pytest.fixture
 def filled(workspace: Workspace, runner: asyncio.Runner) -> Workspace:
     async def send_events() -> None:
-        events = [event(line) for line in TOLD.strip().splitlines()]
+        events = [event(line) for line in EVENTS.strip().splitlines()]
         sent = await workspace.send(*({"occurred_at": each.pop("at"), **each} for each in events))
         assert sent.json()["rejected"] == []
         await workspace.project()

@@ -164,7 +164,7 @@ def test_a_process_listens_again_after_its_connection_was_cut(
                 async def cut() -> None:
                     await running.pool.execute("SELECT pg_terminate_backend($1)", pid)
 
-                # whoever waits is woken when listening begins again: what was told meanwhile was heard by nobody
+                # whoever waits is woken when listening begins again: nobody received what was notified meanwhile
                 heard = other.wakeups.count(appended(0))
                 assert await seconds(other.wakeups.changed(appended(0), heard, NEVER_S), cut) < 15
                 await listens(other)

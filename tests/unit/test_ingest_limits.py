@@ -175,10 +175,10 @@ def test_what_is_remembered_beside_the_filter_is_bounded_and_forgotten_values_st
     assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
     today = limits._of_today(PUBLIC, NOON_US)
     assert max(len(today._urls), *(len(distinct._known) for distinct in today.distinct.values())) <= LATELY_MAX
-    told = {kind: distinct.count for kind, distinct in today.distinct.items()}
-    assert [told[kind] for kind in ("visitors", "pages", "utm_values")] == pytest.approx([count, count, 1], rel=0.002)
+    counts = {kind: distinct.count for kind, distinct in today.distinct.items()}
+    assert [counts[kind] for kind in ("visitors", "pages", "utm_values")] == pytest.approx([count, count, 1], rel=0.002)
     assert all(isinstance(limits.bounded(PUBLIC, each, 0), Record) for each in visits)
-    assert {kind: distinct.count for kind, distinct in today.distinct.items()} == told
+    assert {kind: distinct.count for kind, distinct in today.distinct.items()} == counts
 
 
 def test_keys_are_counted_apart_and_server_keys_not_at_all() -> None:

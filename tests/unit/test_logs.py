@@ -1,4 +1,4 @@
-"""No line of a log tells a key, nor what stood in local variables; and an error is told at once."""
+"""No line of a log shows a key or the value of a local variable; and an error is logged at once."""
 
 import io
 import logging

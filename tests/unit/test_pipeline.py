@@ -131,4 +131,4 @@ def test_a_part_of_the_stages_starts_from_the_changes_that_are_given() -> None:
     result = asyncio.run(Pipeline([], stages).run(Context(None, 1, Settings()), [given], "catalog", "catalog"))  # type: ignore[arg-type]
     assert met == [given]
     assert (result.of(EntitiesChanged), result.of(CatalogChanged)) == (given, CatalogChanged(frozenset({2})))
-    assert result.of(DealsChanged) == DealsChanged(), "a change that nobody has told is empty"
+    assert result.of(DealsChanged) == DealsChanged(), "a change that no stage passed on is empty"

@@ -151,7 +151,7 @@ def test_dead_letters_are_searched_for_whole_words() -> None:
 
 
 HEAD = '{"v":1,"key":"server","received_at":1767000000000000,"event":'
-TOLD = {"type": "form_submitted", "id": "form-kari-1", "visitor_id": "v-kari", "asset_id": "f", "contact": {"id": "7", "email": "Kari@nordmann.example"},
+EVENTS = {"type": "form_submitted", "id": "form-kari-1", "visitor_id": "v-kari", "asset_id": "f", "contact": {"id": "7", "email": "Kari@nordmann.example"},
         "occurred_at": "2024-02-01T10:05:00Z"}  # fmt: skip
 PAGE = {"type": "page_visited", "id": "p-1", "visitor_id": "v-kari", "url": "https://a.example/?who=kari&gclid=1",
         "referrer": "https://f.example/kari?x", "title": "Hello Kari", "occurred_at": "2024-02-01T10:05:00Z"}  # fmt: skip
@@ -174,7 +174,7 @@ def sealed_value(value: bytes) -> bytes:
     return value if changed is None else with_changes(value, changed)
 
 
-@pytest.mark.parametrize("event", [TOLD, PAGE])
+@pytest.mark.parametrize("event", [EVENTS, PAGE])
 @pytest.mark.parametrize(
     "spelled",
     [
