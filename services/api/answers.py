@@ -842,6 +842,8 @@ class EventExplanation(Answer):
     counted: bool
     reason: str | None
     campaigns: list[EventCampaign]
+    name: NotRequired[str | None]
+    email: NotRequired[str | None]
     detail: NotRequired[str | None]
     machine_by: NotRequired[str | None]
     asset_id: NotRequired[str | None]

@@ -9,7 +9,7 @@ from shared.events.registry import names_like
 from shared.events.types import AssetAssociated
 from shared.projection.sql import sql
 from shared.reading.described_touches import named_contacts, touches_in_campaigns
-from shared.reading.sentences import LocalTime
+from shared.reading.sentences import LocalTime, NamedContact
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.touches import (
     campaigns_of_touch,
@@ -33,7 +33,7 @@ ENTITY_EVENT = sql(
     "SELECT type, object FROM {g}.entity_event WHERE ws = $1 AND subject = $2 AND occurred_at_us = $3 AND event_id = $4"
 )
 OWNER = sql("""
-SELECT c.contact, c.name FROM {g}.identity_interval o JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact
+SELECT c.contact FROM {g}.identity_interval o JOIN {g}.contact c ON c.ws = $1 AND c.contact = o.contact
 WHERE o.ws = $1 AND o.person = $2 AND (o.from_us, o.from_event) <= ($3::bigint, $4 COLLATE "C")
     AND (o.to_us, o.to_event) > ($3::bigint, $4 COLLATE "C")
 """)
@@ -117,12 +117,13 @@ async def _touch(snapshot: Snapshot, place: tuple[int, int, str]) -> dict[str, A
     (by,) = await traffic_sources(snapshot, [touch])
     (via_asset_id,) = await via_assets(snapshot, [touch])
     counted = traffic_class is TrafficClass.COUNTED
+    who = (await named_contacts(snapshot, [owner["contact"]]))[owner["contact"]] if owner else None
     return {
         "event_id": place[2], "type": type_.wire, "occurred_at": to_rfc3339(place[1]),
-        "contact": owner["name"] if owner else None, "counted": counted,
+        "contact": who.name if who else None, "name": who.called if who else None, "email": who.email if who else None, "counted": counted,
         "reason": None if counted else traffic_class.name.lower(),
         "machine_by": _machine_by(touch["flags"]) if traffic_class is TrafficClass.MACHINE else None,
-        "campaigns": [] if traffic_class is TrafficClass.RETRACTED else await _campaigns(snapshot, touch, owner),
+        "campaigns": [] if traffic_class is TrafficClass.RETRACTED else await _campaigns(snapshot, touch, who),
         "asset_id": touch["asset_id"], "via_asset_id": via_asset_id,
         "session": session_name(touch["session"]), **traffic_source_fields(by),
         "influence": [name for name, types in INFLUENCE if counted and type_ in types],
@@ -137,10 +138,9 @@ def _machine_by(flags: int) -> str:
     return "mail_scanner" if flags & FLAGGED_SCANNER else "user_agent"
 
 
-async def _campaigns(snapshot: Snapshot, touch: Any, owner: Any) -> list[dict[str, Any]]:
+async def _campaigns(snapshot: Snapshot, touch: Any, who: NamedContact | None) -> list[dict[str, Any]]:
     """Whether a touch counts for each campaign that ever held or claimed what it touched, each with a sentence that says why."""
     found = (await route_statuses(snapshot, [touch]))[0]
-    who = (await named_contacts(snapshot, [owner["contact"]]))[owner["contact"]] if owner else None
     (in_campaigns,) = await touches_in_campaigns(snapshot, [touch], [who])
     campaigns = {by.campaign for by_route in found.values() for by in by_route.values()}
     names = {r["campaign_id"]: r["name"] for r in await snapshot.fetch(CAMPAIGN_NAMES, list(campaigns))}

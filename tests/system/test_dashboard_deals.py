@@ -89,6 +89,13 @@ def test_a_contact_that_left_a_deal_is_shown_as_such(page: Page, up: Up) -> None
     expect(page.locator("#deals tbody tr")).to_contain_text("Spring")  # the deal counts by its other contact
 
 
+def test_an_events_drawer_names_its_contact(page: Page, up: Up) -> None:
+    opened(page, up, "deal?id=won")
+    page.locator("#journey .step", has_text="Email clicked").first.get_by_role("button").click()
+    expect(page.locator("dialog .said a").first).to_have_text("Kari Moe")
+    without_a_finding(page)
+
+
 def test_the_contacts_of_a_deal_are_behind_their_number(page: Page, up: Up) -> None:
     opened(page, up, "deals")
     page.locator("#contacts-won").focus()

@@ -4,7 +4,7 @@ import { takeBackButton } from "./changes.js";
 import { openDrawer } from "./dialogs.js";
 import { h, show, sr } from "./dom.js";
 import { dayOf, instantOf, moneyText } from "./format.js";
-import { cameBy, campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
+import { calledOf, cameBy, campaignNames, check, ev, sameByApi, tried, verdict } from "./parts.js";
 import { chosen, link } from "./shell.js";
 import { DEAL_STATES, INEFFECTIVE, REASONS, typeName } from "./words.js";
 
@@ -18,7 +18,7 @@ function deal(explained) {
 // What an event counted for. If `campaign` is given, it is listed first, even if the event does not count for it.
 function event(explained, campaign, names) {
   const called = c => names.get(c.campaign_id) || c.campaign_id;
-  const by = explained.contact && h("a", { href: link("contact", { id: explained.contact }) }, explained.contact);
+  const by = explained.contact && h("a", { href: link("contact", { id: explained.contact }) }, calledOf(explained));
   const when = explained.occurred_at && [instantOf(explained.occurred_at), by && [", by ", by], explained.channel && `. ${cameBy(explained)}.`];
   const word = explained.reason && (REASONS[explained.reason] || INEFFECTIVE[explained.reason] || explained.reason);
   const mine = explained.campaigns.filter(c => c.campaign_id === campaign), others = explained.campaigns.filter(c => c.campaign_id !== campaign);
