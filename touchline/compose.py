@@ -54,7 +54,7 @@ from shared.sealing.vacuum import remove_traces
 from shared.store.migrate import migrate
 from shared.store.verifications import last_agreed_s
 from shared.wakeups import Wakeups, projected
-from shared.web.direct import Straight
+from shared.web.direct import DirectMiddleware
 from shared.web.head import Head
 from shared.web.operations import Check, Timed, operations_router, own_metrics
 from shared.web.paths import WholeSegments
@@ -192,7 +192,7 @@ def _projectors(
 
 def _answer_browsers(app: FastAPI, ingest: Ingest) -> None:
     """Add the layers of the calls of browsers. They are outside of all layers that these calls do not need, which are added before."""
-    app.add_middleware(Straight, routes=app.router.routes, handlers=app.exception_handlers)
+    app.add_middleware(DirectMiddleware, routes=app.router.routes, handlers=app.exception_handlers)
     app.add_middleware(LimitedByAddress, limits=ingest.limits)
     app.add_middleware(DeadLinks)
     app.add_middleware(OpenToBrowsers, ingest=ingest)

@@ -100,7 +100,7 @@ class ReadRequest:
     workspace: str
     log_end_offset: int | None
     """The offset that the next event will get, as it was just before the snapshot; None if nobody asked or knows."""
-    asked: "Asked | None" = None
+    client_request: "ClientRequest | None" = None
     """How the answer is to be written, and its tag; None where nothing is answered over HTTP."""
     models_known: Sequence[str] = tuple(MODELS)
     """The published models, and those of the workspace if the request names one that is not published."""
@@ -253,7 +253,7 @@ class ReadRequest:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ClientRequest:
     """The request itself, how its answer is to be written, and the answer's tag; None: it is a digest of the answer."""
 
     request: Request
@@ -336,9 +336,11 @@ async def read_request(
                         end_offset,
                         models_known=models,
                     )
-                    read.asked = Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form))
+                    read.client_request = ClientRequest(
+                        request, form, tag_before(request, snapshot, api.positions, depends_on, form)
+                    )
                     read.check()
-                    read.asked.end_if_held()
+                    read.client_request.end_if_held()
                     yield read
                     return
         except NotFound as error:
@@ -353,7 +355,7 @@ async def _end_if_held(
     generation = request.query_params.get("generation")
     async with api.gate.connection(heavy=False) as raw, snapshot_on(raw, workspace, generation) as snapshot:
         if _shows(snapshot, after):
-            Asked(request, form, tag_before(request, snapshot, api.positions, depends_on, form)).end_if_held()
+            ClientRequest(request, form, tag_before(request, snapshot, api.positions, depends_on, form)).end_if_held()
 
 
 def _shows(snapshot: Snapshot, after: Position | None) -> bool:
@@ -386,15 +388,17 @@ def answer(read: ReadRequest, body: dict[str, Any]) -> Response:
 
     Raises `NotModified` if the client turns out to have it.
     """
-    asked, etag = _tagged(read, body)
+    client_request, etag = _tagged(read, body)
     headers = validator_headers(etag)
-    if asked.form == "json":
+    if client_request.form == "json":
         content = orjson.dumps({**body, "as_of": read.position})
         return Response(content, media_type="application/json", headers=headers)
     content = csv_of(
-        asked.request.scope["route"].path, items_of(body, first_page="cursor" not in read.query), asked.form
+        client_request.request.scope["route"].path,
+        items_of(body, first_page="cursor" not in read.query),
+        client_request.form,
     )
-    headers |= headers_of(asked.request, body, read.position)
+    headers |= headers_of(client_request.request, body, read.position)
     return Response(content, media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 
@@ -404,10 +408,10 @@ def answer_of(read: ReadRequest, body: dict[str, Any]) -> Response:
     return Response(orjson.dumps(body), media_type="application/json", headers=validator_headers(etag))
 
 
-def _tagged(read: ReadRequest, body: dict[str, Any]) -> "tuple[Asked, str]":
+def _tagged(read: ReadRequest, body: dict[str, Any]) -> "tuple[ClientRequest, str]":
     """How the answer is to be written, and its tag. Raises `NotModified` if the client turns out to have it."""
-    asked = read.asked
-    assert asked is not None
-    etag = asked.etag or tag_of(read.snapshot, orjson.dumps([body, asked.form]))
-    Asked(asked.request, asked.form, etag).end_if_held()
-    return asked, etag
+    client_request = read.client_request
+    assert client_request is not None
+    etag = client_request.etag or tag_of(read.snapshot, orjson.dumps([body, client_request.form]))
+    ClientRequest(client_request.request, client_request.form, etag).end_if_held()
+    return client_request, etag

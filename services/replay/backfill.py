@@ -19,10 +19,10 @@ import orjson
 
 from services.replay.earlier_events import Compared, EarlierEvents
 from services.replay.mapping.errors import BadMapping
-from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.mapping.table import TableMapping, UnmatchedValues
 from services.replay.outcome import Deals, Rows
 from services.replay.sending import CHUNK_EVENTS, Sender
-from services.replay.sources import STDIN, Facts, Line, Unreadable, read_lines
+from services.replay.sources import STDIN, Line, TableFacts, Unreadable, read_lines
 from shared.events.codec import BACKFILL, Record, Refusal, canonical, event_type
 from shared.events.codec import decode_event as typed
 from shared.log.port import EventLog, Position
@@ -48,8 +48,8 @@ class Tally:
     """Lines that an earlier run has sent."""
     rows: Rows = field(default_factory=Rows)
     deals: Deals = field(default_factory=Deals)
-    unmet: Unmet = field(default_factory=Unmet)
-    facts: Facts = field(default_factory=Facts)
+    unmet: UnmatchedValues = field(default_factory=UnmatchedValues)
+    facts: TableFacts = field(default_factory=TableFacts)
     compared: Compared = field(default_factory=Compared)
     """How many of the accepted events are new, and which of them conflict with events stored before."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -132,8 +132,8 @@ class Backfill:
         """
         tally = Tally(name=EVENTS if self.mapping is None else Path(self.mapping.name).stem)
         nobody = (await acceptance_settings_of(self.pool, self.workspace)).nobody
-        mark = Mark(source, self.workspace, self.log.identity)
-        done = 0 if self.dry_run else mark.read()
+        progress = BackfillProgress(source, self.workspace, self.log.identity)
+        done = 0 if self.dry_run else progress.read()
         tally.resumed_at = done
         began_s, sent, reported_bytes = time.monotonic(), 0, 0
         known = self.known or EarlierEvents(self.pool, self.log, self.workspace)
@@ -159,14 +159,14 @@ class Backfill:
                     if (after := await self._append(records)) is not None:
                         known.sent(after.offset)
                     refused.flush()
-                    mark.write(last.number)
+                    progress.write(last.number)
                     await self._count(tally)
                     sent += len(records)
                     await asyncio.sleep(max(0.0, began_s + sent / self.events_per_s - time.monotonic()))
                     await sender.fresh()
                 self.advance(last.bytes_read - reported_bytes)
                 reported_bytes = last.bytes_read
-        mark.remove()
+        progress.remove()
         return tally
 
     async def _count(self, tally: Tally) -> None:
@@ -232,7 +232,7 @@ def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield chunk
 
 
-class Mark:
+class BackfillProgress:
     """How many lines of a source are in the log: a small file beside it, which is removed when all are."""
 
     def __init__(self, source: Path, workspace: str, log: str) -> None:

@@ -22,7 +22,7 @@ LOT_EVENTS = 10_000  # of one partition, in a lot; some 5 MB
 LENGTH_BYTES = 4
 
 
-class Lot(msgspec.Struct, array_like=True, frozen=True):
+class EntryBlock(msgspec.Struct, array_like=True, frozen=True):
     """Consecutive entries of a partition."""
 
     partition: int
@@ -47,8 +47,8 @@ async def write_topic(log: KafkaLog, ends: Mapping[int, int], member: IO[bytes])
         at = 0
         while at < end:
             entries = await log.read(partition, at, min(LOT_EVENTS, end - at))
-            lot = msgspec.msgpack.encode(Lot(partition, at, [(e.workspace, e.value) for e in entries]))
-            put(packer.compress(len(lot).to_bytes(LENGTH_BYTES, "big") + lot))
+            block = msgspec.msgpack.encode(EntryBlock(partition, at, [(e.workspace, e.value) for e in entries]))
+            put(packer.compress(len(block).to_bytes(LENGTH_BYTES, "big") + block))
             at = entries[-1].offset + 1
         await log.leave(partition)
     put(packer.flush())
@@ -57,9 +57,9 @@ async def write_topic(log: KafkaLog, ends: Mapping[int, int], member: IO[bytes])
 
 async def fill_topic(log: KafkaLog, member: IO[bytes]) -> None:
     """Append all entries to an empty topic, each at its old offset. Raises `LogUnavailable`, or `LogDamaged` if one gets another offset."""
-    for lot in _lots(member):
-        places = enumerate(lot.entries, lot.offset)
-        await fill_at(log, lot.partition, [Entry(offset, workspace, value) for offset, (workspace, value) in places])
+    for block in _blocks(member):
+        places = enumerate(block.entries, block.offset)
+        await fill_at(log, block.partition, [Entry(offset, workspace, value) for offset, (workspace, value) in places])
 
 
 async def fill_at(log: KafkaLog, partition: int, entries: Iterable[Entry]) -> None:
@@ -73,10 +73,10 @@ async def fill_at(log: KafkaLog, partition: int, entries: Iterable[Entry]) -> No
             )
 
 
-def _lots(member: IO[bytes]) -> Iterator[Lot]:
+def _blocks(member: IO[bytes]) -> Iterator[EntryBlock]:
     with zstandard.ZstdDecompressor().stream_reader(member) as reader:
         while length := reader.read(LENGTH_BYTES):
-            yield msgspec.msgpack.decode(reader.read(int.from_bytes(length, "big")), type=Lot)
+            yield msgspec.msgpack.decode(reader.read(int.from_bytes(length, "big")), type=EntryBlock)
 
 
 def _within(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -109,7 +109,7 @@ class Rebuild:
             with timed("compare"):
                 async with recorded(pool, "rebuild", live.name) as record:
                     comparison = await compared(self.resources, live, build)
-                    record.found = comparison.found()
+                    record.result = comparison.result()
             await self._approach(build, before)
         async with pool.acquire() as connection, connection.transaction():
             if before is not None:

@@ -79,7 +79,7 @@ class Line:
 
 
 @dataclass
-class Facts:
+class TableFacts:
     """Facts about a table beside its rows."""
 
     missing_columns: list[str] = field(default_factory=list)
@@ -93,10 +93,10 @@ class Facts:
         self.missing_columns, self.names_contacts = table.missing, table.names_contacts
 
 
-def read_lines(source: Path, mapping: TableMapping | None = None, facts: Facts | None = None) -> Iterator[Line]:
+def read_lines(source: Path, mapping: TableMapping | None = None, facts: TableFacts | None = None) -> Iterator[Line]:
     """The rows of a file, or of standard input (`-`). Raises `OSError`, `Unreadable` or `BadMapping`."""
     suffix = kind(source)
-    facts = facts or Facts()
+    facts = facts or TableFacts()
     try:
         if suffix == ".parquet":
             yield from _parquet(source, mapping, facts)
@@ -203,7 +203,7 @@ class _Form:
     """The line on which the header ends."""
 
 
-def _table(source: Path, mapping: TableMapping, facts: Facts) -> Iterator[Line]:
+def _table(source: Path, mapping: TableMapping, facts: TableFacts) -> Iterator[Line]:
     """CSV with a header."""
     with _naming(source), _rereadable(source) as raw:
         form = _form(source, raw, mapping)
@@ -442,7 +442,7 @@ def _line_of(row: _Row, table: Table, header: list[str], at: int) -> Line:
     return Line(number, body, read.events, at, read.unmet, read.summed, read.skipped, read.unknown)
 
 
-def _parquet(source: Path, mapping: TableMapping | None, facts: Facts) -> Iterator[Line]:
+def _parquet(source: Path, mapping: TableMapping | None, facts: TableFacts) -> Iterator[Line]:
     """Rows of a Parquet file; without a mapping, the events in its column `event`."""
     parquet = _library()
     try:

@@ -19,7 +19,7 @@ from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise_on_
 from shared.reading.snapshot import snapshot_within
 from shared.reading.time_range import TimeRange
 from shared.rules.keys import asset_key, campaign_key
-from shared.store.verifications import Found, recorded
+from shared.store.verifications import VerificationResult, recorded
 
 SUBJECTS = """
 SELECT r.workspace_id,
@@ -67,7 +67,7 @@ class Comparison:
         """Whether all that was compared is equal."""
         return not self.differing and not self.cells and not self.sums
 
-    def found(self) -> Found:
+    def result(self) -> VerificationResult:
         """What is recorded of it. Values of rows are left out: they may be a person's, who can then still be forgotten."""
         listed = {difference.table for difference in self.rows}
         differences = [
@@ -76,7 +76,7 @@ class Comparison:
             *(_digests_in_words(different) for different in self.cells),
             *dict.fromkeys(_sums_in_words(different) for different in self.sums),
         ]
-        return Found(
+        return VerificationResult(
             self.offsets, None if self.sample is None else self.sample.description, len(self.tables),
             sum(live.rows for live, _ in self.tables.values()), differences, sorted(self.left_out.values()),
         )  # fmt: skip
@@ -110,7 +110,7 @@ async def verify(
         scratch(resources.pool, KIND, number, live) as rebuilt,
     ):
         comparison = await compared(resources, live, Build(resources, rebuilt, advance), begun, sample)
-        record.found = comparison.found()
+        record.result = comparison.result()
         return comparison
 
 

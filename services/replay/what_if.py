@@ -37,11 +37,11 @@ SEEN = sql("SELECT event_key, as_of_us FROM {g}.event_index WHERE ws = $1 AND ev
 STANDS_AT = sql("UPDATE {g}.progress SET next_offset = $2 WHERE partition = $1")
 
 
-class Taken(ExpectedError):
+class NameTaken(ExpectedError):
     """A generation of this name exists already."""
 
 
-class Unfit(ExpectedError):
+class ImpossibleChange(ExpectedError):
     """A change that is not possible; the message says which and why."""
 
 
@@ -128,7 +128,7 @@ def id_of(record: Record) -> str:
 
 
 def settings_event(settings: dict[str, Any], now_us: int) -> Record:
-    """An event that sets these settings, later than all others. Raises `Unfit`."""
+    """An event that sets these settings, later than all others. Raises `ImpossibleChange`."""
     return _last({"type": "workspace_configured", "id": "what-if:set", "settings": settings}, now_us)
 
 
@@ -140,7 +140,7 @@ def _last(event: dict[str, Any], now_us: int) -> Record:
     body = orjson.dumps({**event, "occurred_at": LAST})
     record = accept(body, 0, "server", 2**62, None)
     if isinstance(record, Refusal):
-        raise Unfit(record.detail)
+        raise ImpossibleChange(record.detail)
     return msgspec.structs.replace(record, received_at=now_us)
 
 
@@ -150,14 +150,14 @@ async def what_if(
 ) -> Made:  # fmt: skip
     """Build the generation, for one workspace, up to the live generation's current position. Live events are projected meanwhile.
 
-    Raises `Taken`, `Unfit`, `NoGeneration`, `WrongShape`, `WrongLog` or `LogDamaged`.
+    Raises `NameTaken`, `ImpossibleChange`, `NoGeneration`, `WrongShape`, `WrongLog` or `LogDamaged`.
     """
     await drop_expired(resources.pool)
     live = await live_generation(resources.pool)
     check_log(live, resources.log.identity, resources.log.partitions)
     schema = WHAT_IF + name
     if await resources.pool.fetchval(KNOWN, schema):
-        raise Taken(f"a generation {name} exists already; `touchline replay drop {name}` removes it")
+        raise NameTaken(f"a generation {name} exists already; `touchline replay drop {name}` removes it")
     partition = partition_of(workspace, live.partitions)
     at = Position(partition, (await offsets_of(resources.pool, live.name)).get(partition, 0))
     await _check(resources.pool, live, workspace, changes)
@@ -200,15 +200,15 @@ def _as_of_us(record: Record) -> int | None:
 
 
 async def _check(pool: "asyncpg.Pool[asyncpg.Record]", live: Generation, workspace: str, changes: Changes) -> None:
-    """Raise `Unfit` for an event to leave out that does not exist, or one to add that would not count."""
+    """Raise `ImpossibleChange` for an event to leave out that does not exist, or one to add that would not count."""
     added = {id_of(record): _as_of_us(record) for record in changes.added}
     async with Connection.of(pool, live.name) as connection:
         ws = await connection.fetchval(NUMBER, workspace) or 0
         rows = await connection.fetch(SEEN, ws, [event_key(i) for i in (*added, *changes.without)])
     known = {row["event_key"]: recency(row["as_of_us"]) for row in rows}
     if there := [i for i, as_of_us in added.items() if known.get(event_key(i), BEFORE_ALL_US - 1) >= recency(as_of_us)]:
-        raise Unfit(
+        raise ImpossibleChange(
             f"an event with the id {there[0]} exists already, and an id counts once; use another id, or a later `as_of`"
         )
     if missing := [i for i in changes.without if event_key(i) not in known and i not in added]:
-        raise Unfit(f"there is no event {missing[0]} to take out")
+        raise ImpossibleChange(f"there is no event {missing[0]} to take out")

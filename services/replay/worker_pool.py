@@ -60,7 +60,7 @@ class WorkerPool(Protocol):
         ...
 
 
-class Alone:
+class CurrentProcess:
     """Runs steps in the current process."""
 
     def __init__(self, context: WorkerContext) -> None:
@@ -96,7 +96,7 @@ async def alone(pool: "asyncpg.Pool[asyncpg.Record]", log: EventLog, generation:
     """A worker pool of this process and one connection."""
     async with pool.acquire() as raw:
         await raw.execute(SESSION)
-        yield Alone(WorkerContext(Connection(raw, generation), log))
+        yield CurrentProcess(WorkerContext(Connection(raw, generation), log))
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ def _opened(key: AESSIV, workspace: str, token: str) -> _Content | None:
         return None
 
 
-class Named:
+class TokenFinder:
     """Finds who is named by the tokens of a workspace in a text."""
 
     def __init__(self, workspace: str, secret: bytes | None) -> None:
@@ -114,6 +114,6 @@ class Named:
         return [name for each in contents if each is not None for name in (each.id, each.email) if name is not None]
 
 
-async def named_by_tokens(connection: Any, workspace: str) -> Named:
+async def named_by_tokens(connection: Any, workspace: str) -> TokenFinder:
     """Finds who is named by the tokens of a workspace in a text; `connection` reaches the durable tables."""
-    return Named(workspace, await connection.fetchval(FIND, workspace))
+    return TokenFinder(workspace, await connection.fetchval(FIND, workspace))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.events.refusal import UNDECODABLE
 from shared.log.port import Entry
 from shared.projection.partitions import leaf_of
-from shared.projection.rows import Prepared, Unfit, prepared
+from shared.projection.rows import Prepared, UnstorableValue, prepared
 
 
 @dataclass
@@ -51,7 +51,7 @@ def decode(entries: Sequence[Entry]) -> Batch:
             continue
         try:
             arrived = prepared(entry.value, entry.offset)
-        except Unfit as error:
+        except UnstorableValue as error:
             batch.unfit.append((entry, str(error)))
             continue
         except UNDECODABLE as error:

@@ -40,7 +40,7 @@ def _by_bucket() -> dict[int, list[bytes]]:
 
 
 @dataclass
-class Found:
+class BucketSums:
     """What was read of one subject (a campaign or an asset), by bucket. Bucket 0 is the time before the first instant, bucket 1 begins with it.
 
     `touches` is the sum of `count` by statuses and kind (`KINDS_A_TYPE` times the type, plus the traffic class). The other fields are lists of 64-bit
@@ -91,7 +91,7 @@ class WorkspaceRows(NamedTuple):
 
 
 async def add_of_cells(
-    found: Mapping[int, Found], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
+    found: Mapping[int, BucketSums], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
     only_of: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
     """Read cells and touches of campaigns and add them to `found`, by the buckets between the instants `edges_us`.
@@ -141,7 +141,7 @@ async def plan_of_added(
     return plan
 
 
-async def add_added(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
+async def add_added(found: Mapping[int, BucketSums], store: Rows, plan: "Plan") -> None:
     """Read `added_cell` for the whole days of a plan, and add it to the subjects in `found`."""
     rows = await _of_cells(store, plan, [cell for cell in plan.asked.cells if cell[2] == OF_ADDED])
     _collect(found, plan, rows, [])
@@ -160,7 +160,7 @@ async def renamed_of(store: Rows) -> Renamed:
     return Renamed({row["was"]: row["contact"] for row in await store.fetch(RENAMED)})
 
 
-async def add_planned(found: Mapping[int, Found], store: Rows, plan: "Plan") -> None:
+async def add_planned(found: Mapping[int, BucketSums], store: Rows, plan: "Plan") -> None:
     """Run the statements of a plan, and add the results to the subjects in `found`."""
     asked, edges_us = plan.asked, plan.edges_us
     if not asked.members:
@@ -182,7 +182,7 @@ async def _by_key_set(store: Rows, statement: Statement) -> dict[int, list[int]]
     return found
 
 
-def _collect(found: Mapping[int, Found], plan: "Plan", rows: Iterable[Any], carried: Iterable[Any]) -> None:
+def _collect(found: Mapping[int, BucketSums], plan: "Plan", rows: Iterable[Any], carried: Iterable[Any]) -> None:
     """Add the rows of the statements to `found`, by subject and bucket."""
     groups, buckets = plan.groups, len(plan.edges_us) - 1
     for n, bucket, kind, number, contacts, sessions, new_sessions in rows:

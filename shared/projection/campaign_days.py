@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import Found, WorkspaceRows, add_added, add_of_cells, plan_of_added
+from shared.projection.campaign_cells import BucketSums, WorkspaceRows, add_added, add_of_cells, plan_of_added
 from shared.projection.cell_plan import status_number
 from shared.projection.cell_statements import KEY_SETS
 from shared.projection.days import EVERY_DAY, NO_DAY, days_of, month_of, next_month, spans_of_days
 from shared.projection.key_lists import united
 from shared.projection.new_contacts import DAYS as DAYS_OF_NEW
-from shared.projection.new_contacts import New, new_in_spans
+from shared.projection.new_contacts import NewContacts, new_in_spans
 from shared.projection.pipeline import Context
 from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, columns, sql
@@ -95,7 +95,7 @@ FROM unnest($2::bigint[], $3::int[], $4::int[], $5::int[]) u(campaign, day, by_f
 ON CONFLICT (ws, campaign, day) DO UPDATE
 SET new_by_first_touch = excluded.new_by_first_touch, new_by_last_touch = excluded.new_by_last_touch
 """)
-NOBODY = New(0, 0)
+NOBODY = NewContacts(0, 0)
 KEEP_THROUGH = sql("""
 INSERT INTO {g}.campaign_kept VALUES ($1, $2, $3) ON CONFLICT (ws, campaign) DO UPDATE SET through_day = excluded.through_day
 """)
@@ -174,7 +174,7 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     days = days_of(context.settings.time_zone)
     every = sorted({day for some in wanted.values() for day in some})
     bucket_of, asked, edges_us = _spans(context, wanted)
-    found = {campaign: Found() for campaign in wanted}
+    found = {campaign: BucketSums() for campaign in wanted}
     store = WorkspaceRows(context.connection, context.ws)
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
     await add_of_cells(found, store, days, edges_us, spans, every)
@@ -204,7 +204,7 @@ _Row = tuple[tuple[Any, ...], tuple[Any, ...]]
 """A row of `campaign_day`, and one of `campaign_day_sessions`."""
 
 
-def _row(ws: int, campaign: int, day: int, found: Found, bucket: int, new: New, had: Any) -> _Row | None:
+def _row(ws: int, campaign: int, day: int, found: BucketSums, bucket: int, new: NewContacts, had: Any) -> _Row | None:
     """The rows of a campaign's day: what was found, added to what the row `had` (None: no row). None for a day without anything."""
     counts = Counter({(status_number(statuses), kind): n for (statuses, kind), n in found.touches[bucket].items()})
     lists = [found.contacts[bucket], found.sessions[bucket], found.new_sessions[bucket]]
@@ -293,7 +293,7 @@ async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> No
     asked = {key: [(edges_us[0], edges_us[1])] for key in campaigns}
     plan = await plan_of_added(store, days, edges_us, asked, key_sets, Renamed({}))
     divided = {campaign for campaign, _ in plan.divided()}
-    found = {campaign: Found() for campaign in campaigns}
+    found = {campaign: BucketSums() for campaign in campaigns}
     await add_added(found, store, plan)
     if divided:
         await context.connection.execute(MARK_DAY, context.ws, sorted(divided), day)
@@ -308,5 +308,5 @@ async def add_to_days(context: Context, day: int, key_sets: Sequence[int]) -> No
     await _write(context, rows)
 
 
-def _new_of(had: Any) -> New:
-    return NOBODY if had is None else New(had["new_by_first_touch"], had["new_by_last_touch"])
+def _new_of(had: Any) -> NewContacts:
+    return NOBODY if had is None else NewContacts(had["new_by_first_touch"], had["new_by_last_touch"])

@@ -26,7 +26,7 @@ Statuses = tuple[int | None, int | None, int | None]
 """The window statuses of a key set in a campaign: by asset, by via and by utm. None: the campaign does not have that key."""
 
 
-class Stretch(NamedTuple):
+class StatusInterval(NamedTuple):
     """A time, `[from_us, to_us)`, in which a key set has the same statuses in a campaign."""
 
     from_us: int
@@ -79,14 +79,14 @@ _ALONE: tuple[dict[int, Statuses], ...] = (
 """By route and window status: the statuses if only this route applies."""
 
 
-def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> list[Stretch]:
+def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> list[StatusInterval]:
     """The stretches of a key set, from the windows of its key of each route. Times in which no route applies are left out."""
     applying = [(route, some) for route, some in enumerate(pieces) if some]
     if len(applying) == 1:
         ((route, only),) = applying
-        return [Stretch(from_us, to_us, _ALONE[route][status]) for from_us, to_us, status in only]
+        return [StatusInterval(from_us, to_us, _ALONE[route][status]) for from_us, to_us, status in only]
     points = sorted({at_us for some in pieces for from_us, to_us, _ in some or () for at_us in (from_us, to_us)})
-    out: list[Stretch] = []
+    out: list[StatusInterval] = []
     for from_us, to_us in pairwise(points):
         asset, via, utm = (_status_at(some, from_us) for some in pieces)
         if (asset, via, utm) == (None, None, None):
@@ -94,7 +94,7 @@ def stretches(pieces: tuple[Pieces | None, Pieces | None, Pieces | None]) -> lis
         if out and out[-1].to_us == from_us and out[-1].statuses == (asset, via, utm):
             out[-1] = out[-1]._replace(to_us=to_us)
         else:
-            out.append(Stretch(from_us, to_us, (asset, via, utm)))
+            out.append(StatusInterval(from_us, to_us, (asset, via, utm)))
     return out
 
 
@@ -182,7 +182,7 @@ class Plan:
         parts = (part for part in self.asked.parts if not part[4] & LATER)
         return {(self.groups[n][0], self.days.day_of(from_us)) for _, n, from_us, _, _ in parts}
 
-    def ask_stretches(self, subject: int, key_set: int, looked_up_by: Route, some: tuple[Stretch, ...]) -> None:
+    def ask_stretches(self, subject: int, key_set: int, looked_up_by: Route, some: tuple[StatusInterval, ...]) -> None:
         """Plan to read some stretches of a key set. Its touches are looked up by its key of the route `looked_up_by`."""
         name = subject, some, self._states.get(key_set)
         pattern = self._patterns.get(name)
@@ -192,7 +192,7 @@ class Plan:
                 self._ask_stretch(pattern, subject, key_set, stretch)
         self.asked.members.append((pattern, key_set, looked_up_by))
 
-    def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: Stretch) -> None:
+    def _ask_stretch(self, pattern: int, campaign: int, key_set: int, stretch: StatusInterval) -> None:
         group = campaign, stretch.statuses
         n = self._numbers.get(group)
         if n is None:
@@ -218,7 +218,7 @@ class Plan:
         self.asked.cells += [(pattern, n, source, begin, end, lists) for source, begin, end in cells]
         self.asked.parts += [(pattern, n, begin, end, lists) for begin, end in parts]
 
-    def _ask_later(self, pattern: int, n: int, key_set: int, stretch: Stretch) -> None:
+    def _ask_later(self, pattern: int, n: int, key_set: int, stretch: StatusInterval) -> None:
         """Plan to read the visits of sessions that began within the range, if the visits are on a later day or after the range."""
         self.asked.carried.append((pattern, n, max(stretch.from_us, self._from_us), stretch.to_us))
         if self._to_us == END_US:

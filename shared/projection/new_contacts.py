@@ -98,7 +98,7 @@ GROUP BY 1, 2
 """)
 
 
-class New(NamedTuple):
+class NewContacts(NamedTuple):
     """How many contacts are new to a campaign by their first touch, and by their last."""
 
     by_first_touch: int
@@ -107,7 +107,7 @@ class New(NamedTuple):
 
 async def new_in_spans(
     store: Rows, asked: Sequence[tuple[int, int, int]], edges_us: Sequence[int]
-) -> dict[tuple[int, int], New]:
+) -> dict[tuple[int, int], NewContacts]:
     """The contacts that were created in spans of time and are new to campaigns. `asked` has a campaign's key, from and to for each span.
 
     They are counted by campaign and bucket: bucket 1 begins at the first of the instants, what is before it has the number 0.
@@ -116,4 +116,4 @@ async def new_in_spans(
         return {}
     campaigns, from_us, to_us = map(list, zip(*asked, strict=True))
     rows = await store.fetch(OF_SPANS, list(set(campaigns)), campaigns, from_us, to_us, list(edges_us))
-    return {(row["campaign"], row["bucket"]): New(row["by_first_touch"], row["by_last_touch"]) for row in rows}
+    return {(row["campaign"], row["bucket"]): NewContacts(row["by_first_touch"], row["by_last_touch"]) for row in rows}

@@ -19,7 +19,7 @@ _TABLE = re.compile(r"\{g\}\.(\w+)")
 
 
 @dataclass(slots=True)
-class Remembered:
+class WorkspaceCache:
     """What a projector knows to be in the store of one workspace, so that it is not written again; it may forget."""
 
     agents: set[int] = field(default_factory=set)
@@ -48,7 +48,7 @@ class Context:
     social_posts_max: int = SOCIAL_POSTS_MAX
     log: EventLog | None = None
     partition: int = 0
-    remembered: Remembered = field(default_factory=Remembered)
+    remembered: WorkspaceCache = field(default_factory=WorkspaceCache)
     heed: Heed = apply_at_once
 
 

@@ -14,8 +14,8 @@ from shared.log.port import Entry, EventLog
 from shared.projection.batch import Batch
 from shared.projection.changes import EventsAdmitted, EventsArrived
 from shared.projection.partitions import attach_partitions, attached, wanted
-from shared.projection.pipeline import Context, Heed, Remembered
-from shared.projection.reprojection import IN_BATCH, Limits, Noting, settings_until_then
+from shared.projection.pipeline import Context, Heed, WorkspaceCache
+from shared.projection.reprojection import IN_BATCH, Limits, SettingsDecision, settings_until_then
 from shared.projection.rows import Prepared
 from shared.projection.sql import Connection, sql
 from shared.projection.stage_order import PIPELINE
@@ -105,7 +105,7 @@ class Projector:
     _settings: dict[int, Settings] = field(default_factory=dict)
     _leaves: set[int] | None = None
     _leaves_again_s: float = 0.0
-    _remembered: dict[int, Remembered] = field(default_factory=lambda: defaultdict(Remembered))
+    _remembered: dict[int, WorkspaceCache] = field(default_factory=lambda: defaultdict(WorkspaceCache))
     _has_noted: bool = False
     _has_forgotten: bool = False
     social_posts_max: int = SOCIAL_POSTS_MAX
@@ -220,7 +220,7 @@ class Projector:
         if (settings := changes.settings()) is not None:
             self._settings[ws] = settings.now
         await self._forget_contacts(connection, workspace, arrived)
-        self._has_noted |= isinstance(heed, Noting) and heed.noted
+        self._has_noted |= isinstance(heed, SettingsDecision) and heed.noted
         return await self._keep(connection, [_lost(workspace, loser) for loser in changes.of(EventsAdmitted).losers])
 
     async def _forget_contacts(self, connection: Connection, workspace: str, arrived: Sequence[Prepared]) -> None:
@@ -242,7 +242,7 @@ class Projector:
 
     def _heed(self, workspace: str, arrived: Sequence[Prepared]) -> Heed:
         """Decides which settings apply if these events change settings."""
-        return Noting(workspace, self.partition, arrived, self.limits)
+        return SettingsDecision(workspace, self.partition, arrived, self.limits)
 
     async def _settings_of(self, connection: Connection, ws: int) -> Settings:
         if ws not in self._settings:

@@ -59,7 +59,7 @@ async def keep_settings(context: Context, _: Settings) -> Settings:
 
 
 @dataclass
-class Noting:
+class SettingsDecision:
     """Decides which settings apply; `arrived` is a workspace's part of a batch of `partition`.
 
     With `limits` None nothing new is recorded: for builds, which nobody waits for.

@@ -128,7 +128,7 @@ class EntityEvent(NamedTuple):
     leads_to: int | None = None
 
 
-class Unfit(Exception):
+class UnstorableValue(Exception):
     """An event holds a value that no row can hold. Ingest refuses it today; an older log may hold one."""
 
 
@@ -138,7 +138,7 @@ _HIDDEN_NUL = re.compile(rb"%(?:25)*00")  # of a URL, whose query is decoded
 def prepared(value: bytes, offset: int) -> Prepared:
     """The event of a log record, with its row and keys; its workspace and its session are still open.
 
-    Raises one of `UNDECODABLE` where the record does not hold one, and `Unfit`.
+    Raises one of `UNDECODABLE` where the record does not hold one, and `UnstorableValue`.
     """
     arrived = decode_record(value, offset, Prepared)
     arrived.key128, arrived.sent_hash = event_key(arrived.event_id), sent_hash(arrived)
@@ -196,11 +196,11 @@ def _keys_of_url(url: str, utm_told: str, referrer: str | None, rules: UrlRules)
 
 
 def _check_texts(arrived: Prepared) -> None:
-    """Raise `Unfit` for a text with U+0000, which PostgreSQL cannot keep."""
+    """Raise `UnstorableValue` for a text with U+0000, which PostgreSQL cannot keep."""
     row = () if arrived.row is None else msgspec.structs.astuple(arrived.row)
     texts = [arrived.event_id, arrived.user_agent, *row, *_texts(msgspec.to_builtins(arrived.event))]
     if any(isinstance(text, str) and "\0" in text for text in texts):
-        raise Unfit("a text of the event, or one in its URL, holds the character U+0000")
+        raise UnstorableValue("a text of the event, or one in its URL, holds the character U+0000")
 
 
 def _texts(part: Any) -> Iterator[str]:

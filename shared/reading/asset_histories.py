@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import Found, add_planned, kind_of, plan_of
-from shared.projection.cell_plan import Stretch
+from shared.projection.campaign_cells import BucketSums, add_planned, kind_of, plan_of
+from shared.projection.cell_plan import StatusInterval
 from shared.projection.cell_statements import CONTACTS, EVERY_KIND
 from shared.projection.days import ALWAYS, Days
 from shared.projection.key_lists import first_in_buckets
@@ -196,7 +196,7 @@ async def _add_of_cells(
         snapshot, days, [span.from_us, span.to_us], dict.fromkeys(range(len(parts)), ALWAYS), lambda _: EVERY_KIND * contacts
     )  # fmt: skip
     plan.ask(windows, await _key_sets(snapshot, spans))
-    found = [Found() for _ in parts]
+    found = [BucketSums() for _ in parts]
     await add_planned(dict(enumerate(found)), snapshot, plan)
     influenced: dict[int, dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     for (asset, since_us), of in zip(parts, found, strict=True):
@@ -212,7 +212,7 @@ def _changes(held: Iterable[Held]) -> list[int]:
     return sorted({at_us for one in held for at_us in (one.from_us, one.to_us)} - {BEGINNING_US, END_US})
 
 
-def _add_found(history: AssetHistory, since_us: int, found: Found) -> None:
+def _add_found(history: AssetHistory, since_us: int, found: BucketSums) -> None:
     """Add what cells say of an asset between two changes of its holders."""
     for (_, kind), number in found.touches[1].items():
         type_, traffic_class = kind_of(kind)
@@ -257,7 +257,7 @@ async def influenced_between(
     plan = await plan_of(snapshot, days, edges_us, {0: ALWAYS}, lambda _: CONTACTS)
     spans = await _spans_by_asset(snapshot, [asset])
     plan.ask([(0, *one, WindowStatus.COUNTS) for one in spans[asset]], await _key_sets(snapshot, spans))
-    found = Found()
+    found = BucketSums()
     await add_planned({0: found}, snapshot, plan)
     return pieces_of(found, edges_us)
 
@@ -300,7 +300,7 @@ async def touches_by_day(
         for campaigns, stretches in _stretches_by_campaigns(within, counting).items():
             subject = subjects.setdefault(campaigns, len(subjects))
             plan.ask_stretches(subject, key_set, looked_up_by, tuple(stretches))
-    found: dict[int, Found] = defaultdict(Found)
+    found: dict[int, BucketSums] = defaultdict(BucketSums)
     await add_planned(found, snapshot, plan)
     out: DayTouches = defaultdict(int)
     for campaigns, subject in subjects.items():
@@ -313,12 +313,12 @@ async def touches_by_day(
 
 def _stretches_by_campaigns(
     within: Sequence[tuple[int, int]], counting: Sequence[tuple[int, int, int]]
-) -> dict[frozenset[int], list[Stretch]]:
+) -> dict[frozenset[int], list[StatusInterval]]:
     """The times in which a key set is an asset's, `within`, by the campaigns for which it counts then (from, to, campaign)."""
     points = sorted({at_us for begin, end, *_ in [*within, *counting] for at_us in (begin, end)})
-    out: dict[frozenset[int], list[Stretch]] = defaultdict(list)
+    out: dict[frozenset[int], list[StatusInterval]] = defaultdict(list)
     for begin, end in pairwise(points):
         if any(from_us <= begin < to_us for from_us, to_us in within):
             campaigns = frozenset(c for from_us, to_us, c in counting if from_us <= begin < to_us)
-            out[campaigns].append(Stretch(begin, end, _WHOLLY))
+            out[campaigns].append(StatusInterval(begin, end, _WHOLLY))
     return out

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import Found, add_added, add_of_cells, plan_of_added, renamed_of
+from shared.projection.campaign_cells import BucketSums, add_added, add_of_cells, plan_of_added, renamed_of
 from shared.projection.cell_plan import Plan, Statuses, statuses_of
 from shared.projection.days import (
     ALWAYS,
@@ -214,7 +214,7 @@ async def campaign_cells(
     snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
 ) -> dict[int, CampaignCells]:
     """The numbers of campaigns, by key, for the buckets between the instants `edges_us`, which are in order."""
-    found: dict[int, Found] = {campaign: Found() for campaign in campaigns}
+    found: dict[int, BucketSums] = {campaign: BucketSums() for campaign in campaigns}
     read = await days_read(snapshot, days, campaigns, edges_us, CHANGED)
     if without_days := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
         await add_of_cells(found, snapshot, days, edges_us, without_days)
@@ -247,7 +247,7 @@ class _Sessions:
     new: int = 0
 
 
-async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
+async def _add_added(found: Mapping[int, BucketSums], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
     """Add to `found` what batches have added to the days that are read. Returns `read` with the days as pending to which it cannot be added."""
     pending = set(read.pending)
     added = {
@@ -262,7 +262,7 @@ async def _add_added(found: Mapping[int, Found], snapshot: Snapshot, read: DaysR
     if divided := plan.divided() & added:
         read = read._replace(pending=[*read.pending, *divided])
         plan, spans = await _plan_of_added(snapshot, read, added - divided, key_sets, renamed)
-    parts: dict[int, Found] = {campaign: Found() for campaign in spans}
+    parts: dict[int, BucketSums] = {campaign: BucketSums() for campaign in spans}
     await add_added(parts, snapshot, plan)
     await _remove_counted_sessions(parts, snapshot, plan)
     for campaign, part in parts.items():
@@ -283,7 +283,7 @@ async def _plan_of_added(
     return await plan_of_added(snapshot, read.days, edges_us, spans, key_sets, renamed), spans
 
 
-async def _remove_counted_sessions(parts: Mapping[int, Found], snapshot: Snapshot, plan: Plan) -> None:
+async def _remove_counted_sessions(parts: Mapping[int, BucketSums], snapshot: Snapshot, plan: Plan) -> None:
     """Remove the sessions that days of campaigns count already. Each bucket that has sessions is a day."""
     buckets = [(campaign, n) for campaign, part in parts.items() for n in part.sessions]
     day_of = {n: plan.days.day_of(plan.edges_us[n - 1]) for _, n in buckets}
@@ -297,7 +297,7 @@ async def _remove_counted_sessions(parts: Mapping[int, Found], snapshot: Snapsho
 
 
 async def _add_of_days(
-    found: Mapping[int, Found], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
+    found: Mapping[int, BucketSums], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
     renamed: Renamed,
 ) -> None:  # fmt: skip
     """Add the campaigns that have days in `campaign_day`. A session counts on the day on which it began."""
@@ -317,7 +317,7 @@ async def _add_of_days(
     if not (spans := read.spans()):
         return
     edges_us = sorted({*read.edges_us, *(at_us for some in spans.values() for span in some for at_us in span)})
-    parts: dict[int, Found] = {campaign: Found() for campaign in spans}
+    parts: dict[int, BucketSums] = {campaign: BucketSums() for campaign in spans}
     whole = all(before == EVERY_DAY for before in read.through.values())
     only_of = sorted(set().union(*read.others().values())) if whole else None
     await add_of_cells(parts, snapshot, read.days, edges_us, spans, only_of)
@@ -325,7 +325,7 @@ async def _add_of_days(
         _add_part(found[campaign], part, read.edges_us, edges_us, spans[campaign])
 
 
-def _add_part(of: Found, part: Found, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:
+def _add_part(of: BucketSums, part: BucketSums, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:
     """Add a part that was read by finer instants. Of its sessions, add only those that began within some spans of time."""
     for n, from_us in enumerate([BEGINNING_US, *finer_us]):
         bucket = 0 if n == 0 else bisect_right(edges_us, from_us)

@@ -10,7 +10,7 @@ from shared.events.instants import BEGINNING_US, to_rfc3339
 from shared.projection.campaign_cells import kind_of
 from shared.projection.days import date_of
 from shared.projection.key_lists import distinct_keys
-from shared.projection.new_contacts import New
+from shared.projection.new_contacts import NewContacts
 from shared.reading.asset_histories import DayTouches, asset_histories, touches_by_day
 from shared.reading.asset_list import Seen, seen_assets
 from shared.reading.attribution import INFLUENCED, SESSION_COUNTS, TOUCH_COUNTS
@@ -21,7 +21,7 @@ from shared.reading.time_range import TimeRange
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import TouchType
 
-NOBODY = New(0, 0)
+NOBODY = NewContacts(0, 0)
 
 Kind = tuple[int, int, int | None, int | None, int | None]
 """A touch's type, its traffic class, and the window statuses by asset, by via and by utm."""
@@ -38,7 +38,7 @@ class NumbersOfCampaign:
     sessions: int = 0
     new_sessions: int = 0
     contacts: int = 0
-    new: New = NOBODY
+    new: NewContacts = NOBODY
 
     def __str__(self) -> str:
         """In words, with the touches by type and traffic class."""
@@ -111,7 +111,7 @@ async def digest_differences(
     return out
 
 
-def _by_cells(cells: CampaignCells, n: int, new: New) -> NumbersOfCampaign:
+def _by_cells(cells: CampaignCells, n: int, new: NewContacts) -> NumbersOfCampaign:
     touches: dict[Kind, int] = {
         (*kind_of(kind), *statuses): number for (statuses, kind), number in cells.touches[n].items()
     }

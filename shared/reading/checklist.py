@@ -12,7 +12,7 @@ from shared.reading.described_touches import TouchInCampaign, named_contacts, to
 from shared.reading.sentences import LocalTime, NamedContact
 from shared.reading.snapshot import NotFound, Snapshot
 from shared.reading.touches import statuses_by_route
-from shared.rules.deal import Deal, DealReason, Decision, Member, Met, before_close, decide, eligible, fold
+from shared.rules.deal import CampaignTouch, Deal, DealReason, Decision, Member, before_close, decide, eligible, fold
 from shared.rules.excluded_traffic import TrafficClass
 from shared.rules.influence import DEAL_TOUCHES, TouchType
 from shared.rules.keys import campaign_key, deal_key
@@ -83,7 +83,7 @@ async def _found(snapshot: Snapshot, deal_id: str, campaign: Any, deal: Deal, me
     reached = [r for r in met if _why_not(r) is None]
     decision = decide(
         deal, members,
-        [Met(Order(r["occurred_at_us"], r["event_id"]), r["contact"], TouchType(r["type"])) for r in reached],
+        [CampaignTouch(Order(r["occurred_at_us"], r["event_id"]), r["contact"], TouchType(r["type"])) for r in reached],
     )  # fmt: skip
     closed_us = None if deal.closed is None else deal.closed.at_us
     present = eligible(members, closed_us)

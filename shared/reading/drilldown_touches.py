@@ -165,14 +165,14 @@ class TouchBehind:
         return parse(self.row["url"] or "", self.row["utm_told"] or "").campaign
 
 
-class Wanted(NamedTuple):
+class TouchFilter(NamedTuple):
     """Which touches of a campaign are asked for: of which types, and kept out for which reason (None: those that count)."""
 
     types: Collection[TouchType]
     reason: KeptOut | None = None
 
 
-def wanted(metric: str | None, type_: str | None, reason: str | None) -> Wanted:
+def wanted(metric: str | None, type_: str | None, reason: str | None) -> TouchFilter:
     """What a metric of `TYPE_OF_METRIC`, an event type and a reason name, each if it is given.
 
     Of what is kept out, influencing touches alone are counted, and so are those that are listed.
@@ -182,11 +182,11 @@ def wanted(metric: str | None, type_: str | None, reason: str | None) -> Wanted:
         types &= {TYPE_OF_METRIC[metric]}
     if type_ is not None:
         types &= {one for one in TouchType if one.wire == type_}
-    return Wanted(types, None if reason is None else KeptOut(reason))
+    return TouchFilter(types, None if reason is None else KeptOut(reason))
 
 
 async def touches_behind(
-    snapshot: Snapshot, campaign: int, of: Wanted, span: TimeRange, after: Sequence[Any] | None, limit: int
+    snapshot: Snapshot, campaign: int, of: TouchFilter, span: TimeRange, after: Sequence[Any] | None, limit: int
 ) -> list[Any]:
     """Where at most `limit` touches of a campaign are, in `TOUCH_ORDER`, after a key: rows with person, occurred_at_us and event_id."""
     asked = [campaign], span.from_us, span.to_us, *key_arguments(TOUCH_ORDER, after), limit, sorted(of.types)

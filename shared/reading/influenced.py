@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.campaign_cells import Found, add_of_cells, renamed_of
+from shared.projection.campaign_cells import BucketSums, add_of_cells, renamed_of
 from shared.projection.days import ALWAYS, Days
 from shared.projection.key_lists import first_places
 from shared.projection.sql import sql
@@ -26,7 +26,7 @@ class Piece(NamedTuple):
     contacts: Sequence[bytes]
 
 
-def pieces_of(found: Found, edges_us: Sequence[int]) -> list[Piece]:
+def pieces_of(found: BucketSums, edges_us: Sequence[int]) -> list[Piece]:
     """The pieces of one subject, in order: before the first instant, and between each two. Times without contacts are left out."""
     between = enumerate(pairwise([BEGINNING_US, *edges_us]))
     return [Piece(from_us, to_us, found.contacts[n]) for n, (from_us, to_us) in between if n in found.contacts]
@@ -46,7 +46,7 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
     if spans:
         bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
         finer_us = sorted({*edges_us, *bounds})
-        found = {campaign: Found()}
+        found = {campaign: BucketSums()}
         await add_of_cells(found, snapshot, days, finer_us, spans)
         pieces += pieces_of(found[campaign], finer_us)
     return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from shared.projection.new_contacts import BY_KEYS, New, new_in_spans
+from shared.projection.new_contacts import BY_KEYS, NewContacts, new_in_spans
 from shared.projection.sql import sql
 from shared.reading.cells import PENDING_NEW, WHOLE_DAYS, cells_days, days_read
 from shared.reading.snapshot import Snapshot
@@ -16,7 +16,7 @@ FROM {WHOLE_DAYS} GROUP BY 1, 2
 
 async def new_contacts(
     snapshot: Snapshot, campaigns: Collection[int], edges_us: Sequence[int], *, by_touches: bool = False
-) -> dict[tuple[int, int], New]:
+) -> dict[tuple[int, int], NewContacts]:
     """The contacts that are new to campaigns, created between each two of some instants, which are in order.
 
     The numbers are by campaign and bucket; bucket 1 begins at the first instant. `by_touches`: no days of campaigns are read.
@@ -24,14 +24,14 @@ async def new_contacts(
     days = None if by_touches else await cells_days(snapshot)
     read = None if days is None else await days_read(snapshot, days, campaigns, edges_us, PENDING_NEW)
     alone = list(campaigns) if read is None else [campaign for campaign in campaigns if campaign not in read.through]
-    found: dict[tuple[int, int], New] = {}
+    found: dict[tuple[int, int], NewContacts] = {}
     if alone:
         for row in await snapshot.fetch(BY_KEYS, alone, edges_us[0], edges_us[-1], list(edges_us[:-1])):
-            found[row["campaign"], row["bucket"]] = New(row["by_first_touch"], row["by_last_touch"])
+            found[row["campaign"], row["bucket"]] = NewContacts(row["by_first_touch"], row["by_last_touch"])
     if read is None or not read.through:
         return found
     parts = [
-        ((row["campaign"], row["bucket"]), New(row["by_first_touch"], row["by_last_touch"]))
+        ((row["campaign"], row["bucket"]), NewContacts(row["by_first_touch"], row["by_last_touch"]))
         for row in await snapshot.fetch(OF_DAYS, *read.arguments(), read.buckets())
     ]
     asked = [
@@ -42,6 +42,6 @@ async def new_contacts(
     parts += (await new_in_spans(snapshot, [span for span in asked if span[1] < span[2]], edges_us)).items()
     for place, new in parts:
         if 1 <= place[1] < len(edges_us):
-            had = found.get(place, New(0, 0))
-            found[place] = New(had.by_first_touch + new.by_first_touch, had.by_last_touch + new.by_last_touch)
+            had = found.get(place, NewContacts(0, 0))
+            found[place] = NewContacts(had.by_first_touch + new.by_first_touch, had.by_last_touch + new.by_last_touch)
     return found

@@ -94,7 +94,7 @@ BEYOND_CATALOG = (
 """Changes after which the numbers of any campaign may be others."""
 
 
-class Named(NamedTuple):
+class Subjects(NamedTuple):
     """The campaigns and assets that events name, by id; and whether all events are of the catalog, and so are those that they retract."""
 
     campaigns: frozenset[str]
@@ -116,14 +116,14 @@ class Projected(NamedTuple):
         return self.changes.of(CatalogChanged).campaigns
 
 
-class Of(NamedTuple):
+class ComparedCampaigns(NamedTuple):
     """Keys of campaigns whose numbers are compared: `whole` in all numbers, `earning` in what they earned alone."""
 
     whole: frozenset[int]
     earning: frozenset[int]
 
 
-class CountedOf(NamedTuple):
+class CountedCampaigns(NamedTuple):
     """The keys of the campaigns whose touches are counted (None: of all); of all campaigns deals and what they earned are compared."""
 
     campaigns: frozenset[int] | None
@@ -178,7 +178,7 @@ async def preview(raw: Any, workspace: str, log: EventLog, records: Sequence[Rec
             if (
                 await campaigns_with_stale_days(snapshot) is None
             ):  # every touch is counted: that takes long, so nothing is held
-                before = await _state(snapshot, named, CountedOf(None))
+                before = await _state(snapshot, named, CountedCampaigns(None))
             async with asyncio.timeout(HELD_S):
                 held = await _held(snapshot, generation)
                 states = await _of_all(held, log, batch, named, before if held is snapshot else None)
@@ -195,12 +195,14 @@ async def _held(snapshot: Snapshot, generation: Generation) -> Snapshot:
     return await snapshot_within(snapshot.connection.raw, snapshot.workspace, generation)
 
 
-async def _of_all(held: Snapshot, log: EventLog, batch: Batch, named: Named, before: dict[str, Any] | None) -> States:
+async def _of_all(
+    held: Snapshot, log: EventLog, batch: Batch, named: Subjects, before: dict[str, Any] | None
+) -> States:
     """Project the batch while the live projection is held; and the state of all campaigns with it, and without it if `before` is None."""
     savepoint = held.connection.raw.transaction()
     await savepoint.start()
     projected = await _project(held, log, batch)
-    of = CountedOf(await campaigns_with_stale_days(held))
+    of = CountedCampaigns(await campaigns_with_stale_days(held))
     after, idle = await _state(held, named, of), await _idle(held, batch, named)
     await savepoint.rollback()
     if before is None:
@@ -208,7 +210,7 @@ async def _of_all(held: Snapshot, log: EventLog, batch: Batch, named: Named, bef
     return States(before, after, projected.conflicting, idle)
 
 
-async def _of_catalog(held: Snapshot, log: EventLog, batch: Batch, named: Named) -> States | None:
+async def _of_catalog(held: Snapshot, log: EventLog, batch: Batch, named: Subjects) -> States | None:
     """As `_of_all`, of the campaigns whose numbers can change; None if it turns out that those of any campaign can."""
     raw = held.connection.raw
     shared_before: frozenset[int] = frozenset()
@@ -220,7 +222,7 @@ async def _of_catalog(held: Snapshot, log: EventLog, batch: Batch, named: Named)
             await savepoint.rollback()
             return None
         whole = projected.campaigns | frozenset(map(campaign_key, named.campaigns))
-        of = Of(whole, (shared_before | await _sharing(held, projected.campaigns)) - whole)
+        of = ComparedCampaigns(whole, (shared_before | await _sharing(held, projected.campaigns)) - whole)
         after, idle = await _state(held, named, of), await _idle(held, batch, named)
         await savepoint.rollback()
         shared_before = await _sharing(held, projected.campaigns)
@@ -236,13 +238,13 @@ async def _sharing(snapshot: Snapshot, campaigns: frozenset[int]) -> frozenset[i
     return frozenset(campaign_key(campaign_id) for share in found for campaign_id, _ in share.parts)
 
 
-async def _idle(snapshot: Snapshot, batch: Batch, named: Named) -> list[Any]:
+async def _idle(snapshot: Snapshot, batch: Batch, named: Subjects) -> list[Any]:
     """The events of the batch that were ignored, with the reasons."""
     ids = [arrived.event_id for arrived in batch.arrived[snapshot.workspace]]
     return await snapshot.fetch(IGNORED, [asset_key(asset_id) for asset_id in named.assets], ids)
 
 
-def _answer(states: States, named: Named) -> dict[str, Any]:
+def _answer(states: States, named: Subjects) -> dict[str, Any]:
     before, after = states.before, states.after
     return {
         "campaigns": _compared(before["campaigns"], after["campaigns"], named.campaigns),
@@ -254,7 +256,7 @@ def _answer(states: States, named: Named) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _named(snapshot: Snapshot, batch: Batch) -> Named:
+async def _named(snapshot: Snapshot, batch: Batch) -> Subjects:
     """What the events of a batch are about, and those events that they retract."""
     events: list[Any] = [arrived.event for arrived in batch.arrived[snapshot.workspace]]
     retracted = [await item_now(snapshot, event.event_id) for event in events if isinstance(event, EventRetracted)]
@@ -264,7 +266,7 @@ async def _named(snapshot: Snapshot, batch: Batch) -> Named:
     ids = [(getattr(event, "campaign_id", None), getattr(event, "asset_id", None)) for event in events]
     campaigns = {campaign_id for campaign_id, _ in ids if campaign_id is not None}
     assets = {asset_id for _, asset_id in ids if asset_id is not None}
-    return Named(frozenset(campaigns), frozenset(assets), of_catalog)
+    return Subjects(frozenset(campaigns), frozenset(assets), of_catalog)
 
 
 async def _project(snapshot: Snapshot, log: EventLog, batch: Batch) -> Projected:
@@ -277,13 +279,17 @@ async def _project(snapshot: Snapshot, log: EventLog, batch: Batch) -> Projected
     return Projected(changes, [loser.event_id for loser in changes.of(EventsAdmitted).losers])
 
 
-async def _state(snapshot: Snapshot, named: Named, of: Of | CountedOf) -> dict[str, dict[str, Any]]:
+async def _state(
+    snapshot: Snapshot, named: Subjects, of: ComparedCampaigns | CountedCampaigns
+) -> dict[str, dict[str, Any]]:
     """Campaigns with the numbers that `of` says, and the assets that are named, each as an answer shows it."""
-    rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX + 1, list(of.whole) if isinstance(of, Of) else None)
+    rows = await snapshot.fetch(
+        CAMPAIGNS, CAMPAIGNS_MAX + 1, list(of.whole) if isinstance(of, ComparedCampaigns) else None
+    )
     if len(rows) > CAMPAIGNS_MAX:
         raise TooMuch(f"the workspace has more than {CAMPAIGNS_MAX} campaigns, whose numbers would all be compared")
     ids = {row["campaign"]: row["campaign_id"] for row in rows}
-    counted = of.campaigns if isinstance(of, CountedOf) else None
+    counted = of.campaigns if isinstance(of, CountedCampaigns) else None
     numbers = await campaign_numbers(snapshot, ids, ALL_TIME, MODEL, counted)
     campaigns: dict[str, dict[str, Any]] = {
         campaign_id: {"metrics": {
@@ -291,7 +297,7 @@ async def _state(snapshot: Snapshot, named: Named, of: Of | CountedOf) -> dict[s
             if counted is None or key in counted or name not in TOUCH_METRICS
         }} for key, campaign_id in ids.items()
     }  # fmt: skip
-    if isinstance(of, Of):
+    if isinstance(of, ComparedCampaigns):
         campaigns |= await _earned(snapshot, of.earning)
     for campaign_id in named.campaigns & campaigns.keys():
         campaigns[campaign_id] |= await _campaign(snapshot, campaign_id)

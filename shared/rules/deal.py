@@ -72,7 +72,7 @@ class Member(NamedTuple):
     joins: bool
 
 
-class Met(NamedTuple):
+class CampaignTouch(NamedTuple):
     """An influencing touch that counts for the campaign, and its contact."""
 
     order: Order
@@ -98,7 +98,7 @@ class Decision(NamedTuple):
     reason: DealReason | None
     decided_by: Order | None
     contact: int | None = None
-    touch: Met | None = None
+    touch: CampaignTouch | None = None
 
 
 def fold(fields: Iterable[DealFields]) -> Deal:
@@ -194,7 +194,7 @@ def absences(members: Sequence[Member], closed_us: int | None) -> dict[int, Abse
     return out
 
 
-def decide(deal: Deal, members: Sequence[Member], touches: Iterable[Met]) -> Decision:
+def decide(deal: Deal, members: Sequence[Member], touches: Iterable[CampaignTouch]) -> Decision:
     """Whether the deal counts for a campaign, and if not, why: the first reason that is true.
 
     `touches` are the campaign's influencing touches of all contacts that the deal ever had, in any order.
@@ -232,7 +232,7 @@ def _nobody_left(absent: Mapping[int, Absence]) -> Decision:
     return Decision(DealReason.CONTACT_ASSOCIATED_AFTER_CLOSE, decided_by, contact)
 
 
-def _not_influenced(touches: Sequence[Met]) -> Decision:
+def _not_influenced(touches: Sequence[CampaignTouch]) -> Decision:
     """The eligible contacts' touches, in order, of which none is a deal touch before the close."""
     for why, types in (
         (DealReason.INFLUENCED_AFTER_CLOSE, DEAL_TOUCHES),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from shared.access.contact_tokens import Named, named_by_tokens
+from shared.access.contact_tokens import TokenFinder, named_by_tokens
 from shared.sealing.vault import JOINED, Vault, named
 
 DELETE = """
@@ -71,7 +71,7 @@ def words(texts: Collection[str]) -> "re.Pattern[str]":
     )
 
 
-def texts_of(row: Any, tokens: Named) -> Iterator[str]:
+def texts_of(row: Any, tokens: TokenFinder) -> Iterator[str]:
     """What a dead letter says, in lower case: as it came, with the escapes of JSON and of URLs read, and whom its contact tokens name."""
     for text in (row["event_id"] or "", row["detail"], row["body"].decode(errors="replace")):
         yield from (name.casefold() for name in tokens.by(text))

@@ -22,7 +22,7 @@ from shared.sealing.vault import Vault
 IN_VALUES = "/:@!$'()*,"  # these need no encoding in a value of a URL
 FORGOTTEN_TEXT = "(forgotten)"  # in place of a sealed text whose key is destroyed
 
-Named = Mapping[str, tuple[str, PersonKey]]
+NamesByPseudonym = Mapping[str, tuple[str, PersonKey]]
 
 
 async def revealed(vault: Vault | None, workspace: str, body: Any) -> Any:
@@ -77,7 +77,7 @@ def _by(match: "re.Match[str]") -> str:
     return match[0] if match["by"] is None else f"~{match['by']}"
 
 
-def replaced(text: str, known: Named, written: Callable[[str], str]) -> str:
+def replaced(text: str, known: NamesByPseudonym, written: Callable[[str], str]) -> str:
     """A text with names in place of the pseudonyms that are known; `written` writes a name as the text's language asks."""
 
     def name(match: "re.Match[str]") -> str:

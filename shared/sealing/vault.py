@@ -66,7 +66,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     key: PersonKey
 
 
-class Known(dict[Name, Person]):
+class KnownPersons(dict[Name, Person]):
     """The persons of a workspace that were met last. Who is not among them is looked for by the vault, and is new until it is kept.
 
     Use it, and call `Vault.keep`, without waiting for anything in between.
@@ -103,8 +103,8 @@ class Vault:
         A log in the same database makes it durable with its own commit, which comes after it.
         """
         self._pool, self.master, self._wakeups, self._durable = pool, master, wakeups, durable
-        self._recent: dict[str, Known] = {}
-        self._older: dict[str, Known] = {}
+        self._recent: dict[str, KnownPersons] = {}
+        self._older: dict[str, KnownPersons] = {}
         self._recent_count = self._drops = 0
         self._batch: _Batch | None = None  # that is written next
         self._new: dict[tuple[str, Name], tuple[Person, _Batch]] = {}  # whose row is not written yet
@@ -141,11 +141,11 @@ class Vault:
             self._wakeups.announce(FORGOTTEN)
             self._seen_count = self._wakeups.count(FORGOTTEN)
 
-    def persons(self, workspace: str) -> Known:
+    def persons(self, workspace: str) -> KnownPersons:
         """The persons of a workspace by name; who is not known yet gets a pseudonym and a key, which stand once `keep` says so."""
         self._drop_what_others_forgot()
         if (known := self._recent.get(workspace)) is None:
-            known = self._recent[workspace] = Known(partial(self._met, workspace))
+            known = self._recent[workspace] = KnownPersons(partial(self._met, workspace))
         return known
 
     def _met(self, workspace: str, name: Name) -> Person:

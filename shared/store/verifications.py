@@ -52,7 +52,7 @@ logger = structlog.stdlib.get_logger("touchline.store")
 
 
 @dataclass
-class Found:
+class VerificationResult:
     """What a verification found. `offsets` are those up to which the log was compared, by partition; `differences` are in words.
 
     `sample` says which part was compared (None: everything), `left_out` names workspaces that were not compared.
@@ -73,9 +73,9 @@ class Found:
 
 @dataclass
 class Record:
-    """A verification that goes on; whoever makes it puts what it found into `found`."""
+    """A verification that goes on; whoever makes it sets `result`."""
 
-    found: Found | None = None
+    result: VerificationResult | None = None
 
 
 @asynccontextmanager
@@ -93,26 +93,30 @@ async def recorded(pool: "asyncpg.Pool[asyncpg.Record]", made_by: MadeBy, genera
         try:
             yield record
         except Exception as error:
-            await _end(pool, number, "failed", Found(), error_text(error))
+            await _end(pool, number, "failed", VerificationResult(), error_text(error))
             raise
         else:
-            if record.found is not None:
-                await _end(pool, number, record.found.outcome, record.found)
+            if record.result is not None:
+                await _end(pool, number, record.result.outcome, record.result)
         finally:
             if not connection.is_closed():
                 await connection.execute(UNLOCK, number)
 
 
 async def _end(
-    pool: "asyncpg.Pool[asyncpg.Record]", number: int, outcome: str, found: Found, failure: str | None = None
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    number: int,
+    outcome: str,
+    result: VerificationResult,
+    failure: str | None = None,
 ) -> None:
     """Write the end. What was found is not lost if that fails: the caller has it, and a line of the log says that it is not recorded."""
-    offsets = {str(partition): offset for partition, offset in found.offsets.items()} or None
-    differences = [cut(one) for one in found.differences[:DIFFERENCES_MAX]]
+    offsets = {str(partition): offset for partition, offset in result.offsets.items()} or None
+    differences = [cut(one) for one in result.differences[:DIFFERENCES_MAX]]
     try:
         await pool.execute(
-            END, number, outcome, offsets, found.sample and dict(found.sample), found.tables, found.rows, differences,
-            list(found.left_out), failure and cut(failure),
+            END, number, outcome, offsets, result.sample and dict(result.sample), result.tables, result.rows, differences,
+            list(result.left_out), failure and cut(failure),
         )  # fmt: skip
     except (asyncpg.PostgresError, *AWAY) as error:
         logger.warning("the end of a verification is not recorded", number=number, error=error_text(error))

@@ -31,7 +31,7 @@ class Direct(APIRoute):
         return self.endpoint
 
 
-class Straight:
+class DirectMiddleware:
     """Middleware: gives a request for a `Direct` route, whose path has no parameters, to the route's function.
 
     It does itself what the layers within it do for such a request: it measures how long the answer takes (`Timed`), answers the errors

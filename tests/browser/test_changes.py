@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from services.replay.build import Resources
 from services.replay.what_if import Changes, what_if
-from shared.store.verifications import Found, recorded
+from shared.store.verifications import VerificationResult, recorded
 from tests.browser.conftest import Site, query
 from tests.processes import until_projected
 from touchline.configuration import Configuration
@@ -467,7 +467,9 @@ def test_the_operations_page_shows_of_the_last_verify_and_compares_a_what_if(des
     async def made(_: Any) -> None:
         async with reached(desk.site.store, Configuration(kafka_bootstrap_servers=None), 8) as (pool, log):
             async with recorded(pool, "verify", "g1") as record:
-                record.found = Found({0: 1}, None, 40, 1_000, ["deal (ws 9, deal 5) differs in state; event d"])
+                record.result = VerificationResult(
+                    {0: 1}, None, 40, 1_000, ["deal (ws 9, deal 5) differs in state; event d"]
+                )
             changes, week = Changes({"session_gap_minutes": 60}, (), ["click"]), dt.timedelta(days=7)
             await what_if(Resources(pool, log), "hourly", workspace, changes, week, lambda _: None, lambda _: None)
 

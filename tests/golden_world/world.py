@@ -162,21 +162,21 @@ def _text(value: Any) -> str:
             raise TypeError(f"the golden world does not know how to write a {type(value).__name__}")
 
 
-class Found(NamedTuple):
+class GoldenDigests(NamedTuple):
     """What a store with the golden world's events holds, made as they came and made at once."""
 
     live: dict[str, Digest]
     at_once: dict[str, Digest]
 
 
-async def found_in(url: str) -> Found:
+async def found_in(url: str) -> GoldenDigests:
     """Project the golden world twice into an empty database."""
     running = await compose(url, Configuration(kafka_bootstrap_servers=None))
     try:
         workspaces = await send(running)
         await project_live(running)
         live = await digests(running, running.generation.name, workspaces)
-        return Found(live, await digests(running, await project_at_once(running), workspaces))
+        return GoldenDigests(live, await digests(running, await project_at_once(running), workspaces))
     finally:
         await running.close()
 

@@ -28,7 +28,7 @@ from shared.rules.contact import (
     salesforce_campaigns,
 )
 from shared.rules.credit import Lead, Step, roles, uncredited
-from shared.rules.deal import Decision, Met, decide, eligible, fold
+from shared.rules.deal import CampaignTouch, Decision, decide, eligible, fold
 from shared.rules.exact import shares
 from shared.rules.excluded_traffic import (
     FLAGGED_SCANNER,
@@ -344,7 +344,7 @@ class InMemory:
         found = [(o, event_type(v), v) for o, v in self.events if getattr(v, "deal_id", None) == deal_id]
         members = members_of(found, self.contact_of)
         met = [
-            Met(row.order, owner, TouchType(row.type)) for event_id, row in self.rows.items()
+            CampaignTouch(row.order, owner, TouchType(row.type)) for event_id, row in self.rows.items()
             if TouchType(row.type) in INFLUENCING and (owner := self.owner(event_id)) in {m.contact for m in members}
             and self.why_not(event_id).get(campaign_id, "none of its business") is None
         ]  # fmt: skip

@@ -11,22 +11,32 @@ from shared.events.registry import EVENT_TYPES
 from shared.events.types import EventRetracted, SettingsField, WorkspaceConfigured
 from shared.projection.checksums import UNCOMPARED
 from shared.projection.tables import CONTENT, projection
-from tests.golden_world.world import Digest, Found, Golden, changed, digest_of_events, found_in, golden, lines, verdict
+from tests.golden_world.world import (
+    Digest,
+    Golden,
+    GoldenDigests,
+    changed,
+    digest_of_events,
+    found_in,
+    golden,
+    lines,
+    verdict,
+)
 
 COMMITTED = Golden(7, "e1", {"touch": Digest(2, "aa"), "deal": Digest(1, "bb")})
 
 
 @pytest.fixture(scope="module")
-def found(database_url_of_module: str, runner: asyncio.Runner) -> Found:
+def found(database_url_of_module: str, runner: asyncio.Runner) -> GoldenDigests:
     return runner.run(found_in(database_url_of_module))
 
 
-def test_rows_that_change_count_up_content(found: Found) -> None:
+def test_rows_that_change_count_up_content(found: GoldenDigests) -> None:
     problem = verdict(golden(), CONTENT, digest_of_events(), found.live)
     assert problem is None, problem
 
 
-def test_a_history_made_at_once_has_the_golden_rows(found: Found) -> None:
+def test_a_history_made_at_once_has_the_golden_rows(found: GoldenDigests) -> None:
     assert changed(found.live, found.at_once) == []
 
 

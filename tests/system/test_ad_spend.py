@@ -16,7 +16,7 @@ from services.replay.backfill import Backfill, Tally
 from services.replay.mapping.campaigns import Campaigns, known, read_table
 from services.replay.mapping.errors import BadMapping, UnknownCampaign
 from services.replay.mapping.ready import MappingOptions, mapping
-from services.replay.sources import Facts, Line, read_lines
+from services.replay.sources import Line, TableFacts, read_lines
 from shared.events.codec import Refusal
 from shared.producers.salesforce import salesforce_id
 from tests.conftest import Workspace
@@ -87,7 +87,7 @@ def test_an_export_shows_what_was_spent_by_campaign_and_day(
     ],
 )  # fmt: skip
 def test_a_title_is_passed_over_and_totals_are_reported_as_such(name: str, by: str, before: int, totals: int) -> None:
-    facts = Facts()
+    facts = TableFacts()
     skipped = [line.skipped for line in read_lines(EXPORTS / name, mapping(by), facts) if line.skipped]
     assert (facts.lines_before_header, skipped) == (before, ["totals"] * totals)
 

@@ -14,7 +14,7 @@ import orjson
 import pytest
 import zstandard
 
-from services.replay.backfill import Backfill, Mark, Tally
+from services.replay.backfill import Backfill, BackfillProgress, Tally
 from services.replay.sources import Unreadable
 from tests.conftest import Workspace
 from tests.processes import Up, start
@@ -105,7 +105,7 @@ def test_a_mark_of_an_earlier_run_that_is_none_is_said_in_a_clear_word(
     workspace: Workspace, runner: asyncio.Runner, tmp_path: Path, rubbish: bytes
 ) -> None:
     path = write(tmp_path / "e.ndjson", visit(1))
-    of = orjson.dumps(dict(Mark(path, workspace.name, workspace.running.log.identity)._of)).strip(b"{}")
+    of = orjson.dumps(dict(BackfillProgress(path, workspace.name, workspace.running.log.identity)._of)).strip(b"{}")
     mark = tmp_path / "e.ndjson.backfill"
     mark.write_bytes(rubbish.replace(b"OF", of))
     with pytest.raises(Unreadable, match="should say how many lines an earlier run has sent"):

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from services.api.csv_answers import csv_of, fields_of, items_of
 from services.api.csv_columns import CSV_COLUMNS
-from shared.store.verifications import Found, recorded
+from shared.store.verifications import VerificationResult, recorded
 from tests.conftest import Workspace, new_workspace
 from tests.system.every_read import PATHS, read_routes, world
 from touchline.compose import Running
@@ -61,7 +61,7 @@ async def _fill(workspace: Workspace) -> None:
         assert (await workspace.send(*events[begin : begin + 500])).json()["rejected"] == []
     await workspace.project()
     async with recorded(workspace.running.pool, "verify", "g1") as record:
-        record.found = Found({0: 1}, None, 40, 1_000)
+        record.result = VerificationResult({0: 1}, None, 40, 1_000)
     async with asyncio.timeout(30):
         while not (await workspace.get("/v1/producers")).json()["items"]:  # counts are written once a second
             await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from services.replay.build import Build, Resources
 from services.replay.export import Chosen, Export
 from services.replay.sample import Sample
 from services.replay.verify import compared, verify
-from services.replay.what_if import Changes, Unfit, what_if
+from services.replay.what_if import Changes, ImpossibleChange, what_if
 from shared.events.codec import Record, accept, encode_record
 from shared.projection.checksums import set_checksums
 from shared.projection.generations import Generation, create_generation, live_generation
@@ -310,7 +310,7 @@ def test_a_what_if_may_add_another_version_of_an_event_and_refuses_what_would_no
             )
 
         for older in (deal("7.00", 2), deal("7.00", 1), deal("7.00")):
-            with pytest.raises(Unfit, match="later `as_of`"):
+            with pytest.raises(ImpossibleChange, match="later `as_of`"):
                 await made("older", older)
         await made("newer", deal("7.00", 3))
         got = await workspace.get("/v1/campaigns/c/overview?generation=newer")

@@ -18,7 +18,7 @@ from shared.access.keys import create_workspace
 from shared.access.scopes import OPERATOR_WORKSPACE
 from shared.log.port import LogDamaged
 from shared.projection.generations import live_generation
-from shared.store.verifications import CHARACTERS_MAX, DIFFERENCES_MAX, Found, read_verifications, recorded
+from shared.store.verifications import CHARACTERS_MAX, DIFFERENCES_MAX, VerificationResult, read_verifications, recorded
 from tests.conftest import Workspace, new_workspace
 from touchline.compose import Running, _tidy, compose
 from touchline.configuration import Configuration
@@ -117,7 +117,7 @@ def test_a_verification_that_goes_on_one_that_failed_and_one_that_was_killed_are
 def test_what_is_kept_of_differences_is_bounded(own: Running, runner: asyncio.Runner) -> None:
     async def check() -> None:
         async with recorded(own.pool, "verify", "g1") as record:
-            record.found = Found(differences=["x" * 10_000] * 500)
+            record.result = VerificationResult(differences=["x" * 10_000] * 500)
         async with own.pool.acquire() as connection:
             (kept,) = await read_verifications(connection, None, 10)
         assert [len(one) for one in kept["differences"]] == [CHARACTERS_MAX] * DIFFERENCES_MAX

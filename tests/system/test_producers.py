@@ -34,14 +34,14 @@ from touchline.compose import Running
 WAIT_S = 60.0  # counts are written a second after they are made; a busy machine takes longer
 
 VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://x.example/"}
-Found = dict[str, dict[str, Any]]
+CountsByProducer = dict[str, dict[str, Any]]
 
 
-def by_producer(items: list[dict[str, Any]]) -> Found:
+def by_producer(items: list[dict[str, Any]]) -> CountsByProducer:
     return {item["producer"]: item for item in items}
 
 
-async def counted(workspace: Workspace, met: Callable[[Found], bool]) -> Found:
+async def counted(workspace: Workspace, met: Callable[[CountsByProducer], bool]) -> CountsByProducer:
     """What the read API tells, as soon as it is as wanted."""
     end_s = time.monotonic() + WAIT_S
     while True:
@@ -51,7 +51,7 @@ async def counted(workspace: Workspace, met: Callable[[Found], bool]) -> Found:
         await asyncio.sleep(0.1)
 
 
-def total(found: Found, producer: str) -> int:
+def total(found: CountsByProducer, producer: str) -> int:
     item = found.get(producer, {"accepted": 0, "refused": 0})
     return int(item["accepted"] + item["refused"])
 

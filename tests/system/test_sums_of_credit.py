@@ -519,7 +519,7 @@ def test_a_sum_that_says_something_else_than_the_touches_is_found(workspace: Wor
             assert await earned_otherwise(seen, [found.to_us, found.to_us + 1]) == []
         comparison = Comparison("g", {}, sums=[found, found])
         assert not comparison.equal
-        (difference,) = comparison.found().differences
+        (difference,) = comparison.result().differences
         assert difference == (
             f"workspace {workspace.name}: its sums of credit say something else than its credited touches, "
             "from 2024-03-02T00:00:00Z to 2024-03-03T00:00:00Z"

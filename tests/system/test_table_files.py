@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.ready import mapping
-from services.replay.sources import LINE_CHARACTERS_MAX, Facts, Line, Unreadable, read_lines
+from services.replay.sources import LINE_CHARACTERS_MAX, Line, TableFacts, Unreadable, read_lines
 from shared.events.codec import Refusal
 
 OWN = """
@@ -124,7 +124,7 @@ def test_a_column_that_nobody_asks_for_may_be_there_twice(tmp_path: Path, own: s
 def test_optional_columns_that_are_missing_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("Record ID,Email,Create Date,first name\n1,a@x.no,2024-01-05,Kari\n")
-    facts = Facts()
+    facts = TableFacts()
     list(read_lines(path, mapping("hubspot-contacts"), facts))
     assert "Lifecycle Stage" in facts.missing_columns
     assert "First Name" not in facts.missing_columns

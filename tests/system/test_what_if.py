@@ -14,7 +14,7 @@ import pytest
 
 from services.replay.backfill import event_of
 from services.replay.build import Resources
-from services.replay.what_if import Changes, Taken, Unfit, what_if
+from services.replay.what_if import Changes, ImpossibleChange, NameTaken, what_if
 from shared.events.codec import Record
 from shared.projection.checksums import checksums
 from shared.projection.generations import drop_expired
@@ -177,13 +177,13 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(own: Running, runner: a
     async def check() -> None:
         workspace = await story_workspace(own)
         await make(own, workspace, "one")
-        with pytest.raises(Taken, match="a generation one exists already"):
+        with pytest.raises(NameTaken, match="a generation one exists already"):
             await make(own, workspace, "one")
-        with pytest.raises(Unfit, match="no event nothing"):
+        with pytest.raises(ImpossibleChange, match="no event nothing"):
             await make(own, workspace, "two", without=["nothing"])
-        with pytest.raises(Unfit, match="id p1 exists already"):
+        with pytest.raises(ImpossibleChange, match="id p1 exists already"):
             await make(own, workspace, "two", added=[record(BACKDATED | {"id": "p1"})])
-        with pytest.raises(Unfit, match=r"session_gap_minutes.*Expected"):
+        with pytest.raises(ImpossibleChange, match=r"session_gap_minutes.*Expected"):
             await make(own, workspace, "two", settings={"session_gap_minutes": 0})
         names = {row["name"] for row in await own.pool.fetch("SELECT name FROM touchline.generation")}
         schemas = {

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import REGISTRY
 
 from shared.database import Unreachable
-from shared.web.direct import Direct, Straight
+from shared.web.direct import Direct, DirectMiddleware
 from shared.web.operations import Timed
 from shared.web.problems import Problem, Unexpected, add_handlers
 
@@ -36,7 +36,7 @@ def app(*, straight: bool) -> FastAPI:
     made.add_middleware(Timed)
     made.add_middleware(Unexpected)
     if straight:
-        made.add_middleware(Straight, routes=made.router.routes, handlers=made.exception_handlers)
+        made.add_middleware(DirectMiddleware, routes=made.router.routes, handlers=made.exception_handlers)
     return made
 
 

@@ -7,7 +7,7 @@ import pytest
 from shared.events.instants import BEGINNING_US, END_US
 from shared.rules.association import SOCIAL_POSTS_MAX, Change, IgnoredAssociation, Interval, Life, intervals
 from shared.rules.contact import Membership, SalesforceChange, salesforce_campaigns
-from shared.rules.deal import Deal, Member, Met, State, decide
+from shared.rules.deal import CampaignTouch, Deal, Member, State, decide
 from shared.rules.influence import TouchType
 from shared.rules.order import Order
 from shared.rules.page import parse
@@ -202,8 +202,8 @@ IN, OUT = [Member(Order(1, "in"), KARI, True)], Member(Order(50, "out"), KARI, F
 LATE = [*IN, Member(Order(100, "late"), OLA, True)]
 
 
-def met(at_us: int, contact: int, type_: TouchType = CLICK) -> Met:
-    return Met(Order(at_us, f"t{at_us}"), contact, type_)
+def met(at_us: int, contact: int, type_: TouchType = CLICK) -> CampaignTouch:
+    return CampaignTouch(Order(at_us, f"t{at_us}"), contact, type_)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def met(at_us: int, contact: int, type_: TouchType = CLICK) -> Met:
     ],
 )
 def test_why_a_deal_is_missing_and_what_decides_it(
-    members: list[Member], touches: list[Met], reason: str | None, decided_by: str | None
+    members: list[Member], touches: list[CampaignTouch], reason: str | None, decided_by: str | None
 ) -> None:
     decision = decide(WON, members, touches)
     assert (decision.reason, decision.decided_by and decision.decided_by.event_id) == (reason, decided_by)

@@ -20,7 +20,7 @@ from shared.sealing.names import ANY, PSEUDONYM, Name
 from shared.sealing.record import RecordByField, personal_fields_of, with_changes
 from shared.sealing.reveal import pseudonyms_in, replaced, revealed_csv, revealed_json
 from shared.sealing.urls import values_in, without_values
-from shared.sealing.vault import Known, Person
+from shared.sealing.vault import KnownPersons, Person
 
 SEED = bytes(16)
 
@@ -165,7 +165,7 @@ def pseudonym_of(name: Name) -> str:
 
 def sealed_value(value: bytes) -> bytes:
     """The record sealed."""
-    persons = Known(lambda name: Person(pseudonym_of(name), PersonKey(SEED)))
+    persons = KnownPersons(lambda name: Person(pseudonym_of(name), PersonKey(SEED)))
 
     def digest(text: str) -> str:
         return pseudonym_of(Name("q", text))
@@ -237,6 +237,6 @@ def test_a_person_is_asked_of_the_vault_once() -> None:
         known[name] = Person("~c", PersonKey(SEED))
         return known[name]
 
-    known = Known(person)
+    known = KnownPersons(person)
     assert known[Name("c", "7")] is known[Name("c", "7")]
     assert met == [Name("c", "7")]

@@ -26,7 +26,7 @@ from services.replay.mapping.errors import BadMapping
 from services.replay.mapping.numbers import Decimal
 from services.replay.mapping.ready import MappingOptions
 from services.replay.mapping.ready import mapping as read_mapping
-from services.replay.mapping.table import TableMapping, Unmet
+from services.replay.mapping.table import TableMapping, UnmatchedValues
 from services.replay.outcome import Deals, Rows
 from services.replay.sources import STDIN
 from shared.events.currencies import CURRENCIES
@@ -246,7 +246,7 @@ def _print_campaigns(tallies: dict[Path, Tally]) -> None:
 
 
 def _print_unmet(tallies: dict[Path, Tally]) -> None:
-    unmet = Unmet()
+    unmet = UnmatchedValues()
     for tally in tallies.values():
         unmet.add(tally.unmet)
     for column, counts in unmet.as_json().items():

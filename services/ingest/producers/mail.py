@@ -12,7 +12,7 @@ import orjson
 from fastapi import Response
 
 from services.ingest.ingest import Ingest
-from services.ingest.producers.messages import Taken, take
+from services.ingest.producers.messages import MessageOutcomes, take
 from services.ingest.producers.openapi import answered
 from shared.access.accounts import Account
 from shared.access.keys import Access
@@ -61,7 +61,7 @@ async def answer(ingest: Ingest, access: Access, producer: str, messages: Sequen
 
     Raises `LogUnavailable` or one of `AWAY`. The answer is 503 then, and the mail service sends the whole call again.
     """
-    taken = Taken()
+    taken = MessageOutcomes()
     for begin in range(0, len(messages), EVENTS_PER_REQUEST_MAX):
         some = await take(ingest, access, producer, messages[begin : begin + EVENTS_PER_REQUEST_MAX])
         taken.mapped += some.mapped

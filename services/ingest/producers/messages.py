@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass
-class Taken:
+class MessageOutcomes:
     """What became of the messages of one request: how many were mapped and unmapped, and a refusal for each refused one.
 
     The index of a refusal is the message's place in the request. `position` is after the last event; None if none was appended.
@@ -37,7 +37,7 @@ class Taken:
 async def take(
     ingest: Ingest, access: Access, producer: str, messages: Sequence[Message], user_agent: str | None = None, *,
     now_us: int | None = None,
-) -> Taken:  # fmt: skip
+) -> MessageOutcomes:  # fmt: skip
     """Check and append the events that the messages mean. Everything is durable when this returns.
 
     An unmapped message is kept in the log. A refused message is kept as a dead letter, and `touchline dead-letters retry` reads it
@@ -48,7 +48,7 @@ async def take(
     key: KeyClass = "server" if access.scope == "server" else "collect"
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     accepting = await ingest.accepting.of(access.workspace, time.monotonic())
-    taken, counts = Taken(), Counter[Outcome]()
+    taken, counts = MessageOutcomes(), Counter[Outcome]()
     ingest.limits.spend(access, len(messages))
     records: list[Record] = []
     letters: list[tuple[Refusal, bytes]] = []

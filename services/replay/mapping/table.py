@@ -440,7 +440,7 @@ def _templates_in(event: MappedRowEvent, *kinds: type) -> Iterator[Template]:
 
 def _short(text: str) -> str:
     """A value for messages; long values are cut."""
-    return text if len(text) <= Unmet.CHARACTERS_MAX else text[: Unmet.CHARACTERS_MAX] + "…"
+    return text if len(text) <= UnmatchedValues.CHARACTERS_MAX else text[: UnmatchedValues.CHARACTERS_MAX] + "…"
 
 
 class Empty(BadCell):
@@ -468,7 +468,7 @@ def _bounded(event_id: str) -> str:
     return f"{event_id[: EVENT_ID_CHARACTERS_MAX - DIGEST_CHARACTERS - 1]}-{digest}"
 
 
-class Unmet:
+class UnmatchedValues:
     """Counts the values, by column, that no `when` matched. It stores at most `VALUES_MAX` different values a column."""
 
     VALUES_MAX = 1_000  # of a column; further values are counted together
@@ -487,7 +487,7 @@ class Unmet:
         else:
             self._further[column] += 1
 
-    def add(self, other: "Unmet") -> None:
+    def add(self, other: "UnmatchedValues") -> None:
         """Add the counts of another."""
         for column, counts in other._counts.items():
             self._counts[column].update(counts)
