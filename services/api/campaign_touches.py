@@ -47,10 +47,10 @@ def routes(api: Api) -> APIRouter:
             of, after = wanted(metric, type_, reason), read.after_key(TOUCH_ORDER)
             rows = await touches_behind(read.snapshot, campaign, of, read.range, after, read.limit + 1)
             page = read.page_of(rows, [[r["occurred_at_us"], r["event_id"]] for r in rows])
-            found = await with_their_reasons(read.snapshot, (campaign, campaign_id), page["items"])
-            items = [_touch(one) for one in found]
-            asked = {"metric": metric, "type": type_, "reason": reason, **read.range.as_json()}
-            return answer(read, {**page, "items": items, **asked})
+            touches = await with_their_reasons(read.snapshot, (campaign, campaign_id), page["items"])
+            items = [_touch(one) for one in touches]
+            filters = {"metric": metric, "type": type_, "reason": reason, **read.range.as_json()}
+            return answer(read, {**page, "items": items, **filters})
 
     @router.get("/{campaign_id:id}/sessions", openapi_extra=takes.read(takes.SESSION_METRIC, *takes.RANGE, *takes.PAGE))
     async def get_sessions(campaign_id: str, request: Request) -> Response:
@@ -62,11 +62,11 @@ def routes(api: Api) -> APIRouter:
             rows = await sessions_behind(read.snapshot, campaign, metric, read.range, after, read.limit + 1)
             page = read.page_of(rows, [[r["session_at_us"], r["session"]] for r in rows])
             rows = page["items"]
-            found = await with_their_reasons(read.snapshot, (campaign, campaign_id), rows, FIRST_TOUCH_ROUTES)
+            touches = await with_their_reasons(read.snapshot, (campaign, campaign_id), rows, FIRST_TOUCH_ROUTES)
             items = [
                 {"session": session_name(r["session"]), "at": to_rfc3339(r["session_at_us"]), "new": r["session_is_new"],
                  "page_views": r["page_views"], "event_id": r["event_id"], **_touch_as_json(one)}
-                for r, one in zip(rows, found, strict=True)
+                for r, one in zip(rows, touches, strict=True)
             ]  # fmt: skip
             return answer(read, {**page, "items": items, "metric": metric, **read.range.as_json()})
 

@@ -125,9 +125,12 @@ def routes(api: Api) -> APIRouter:
             metric, model = read.choice("metric", METRICS, "sessions"), read.model
             row = await campaign_row(read.snapshot, campaign_id)
             spans = read.intervals()
-            found = await metric_of_ranges(read.snapshot, {row["campaign"]: campaign_id}, spans, metric, model)
+            values_by_campaign = await metric_of_ranges(
+                read.snapshot, {row["campaign"]: campaign_id}, spans, metric, model
+            )
             points = [
-                {**span.as_json(), "value": value} for span, value in zip(spans, found[row["campaign"]], strict=True)
+                {**span.as_json(), "value": value}
+                for span, value in zip(spans, values_by_campaign[row["campaign"]], strict=True)
             ]
             interval = read.choice("interval", INTERVALS, "day")
             return answer(read, {"interval": interval, "metric": metric, "model": model, "points": points})

@@ -85,11 +85,11 @@ def routes(api: Api) -> APIRouter:
             after = read.after_key(DEAL_ORDERS[sort])
             page = read.page_of(*await deals_of_contact(read.snapshot, contact, sort, after, read.limit + 1))
             of_page = [row["deal"] for row in page["items"]]
-            found = await memberships_of_contact(read.snapshot, contact, page["items"])
+            memberships = await memberships_of_contact(read.snapshot, contact, page["items"])
             campaigns = await campaigns_of_deals(read.snapshot, of_page)
             items = [
-                {**as_answered(r), **found[r["deal"]], "campaigns": campaigns[r["deal"]]}
-                for r in page["items"] if r["deal"] in found
+                {**as_answered(r), **memberships[r["deal"]], "campaigns": campaigns[r["deal"]]}
+                for r in page["items"] if r["deal"] in memberships
             ]  # fmt: skip
             return answer(read, {**page, "items": items})
 
@@ -100,10 +100,11 @@ def routes(api: Api) -> APIRouter:
             row = await contact_row(read.snapshot, await read.contact(name))
             touches = await touches_of_contact(read.snapshot, row["contact"], order_of(read.cursor), read.limit + 1)
             more, touches = len(touches) > read.limit, touches[: read.limit]
-            found, by = await window_statuses(read.snapshot, touches), await traffic_sources(read.snapshot, touches)
+            statuses, by = await window_statuses(read.snapshot, touches), await traffic_sources(read.snapshot, touches)
             via, assets = await via_assets(read.snapshot, touches), await touched_assets(read.snapshot, touches)
             items = [
-                {**_touch_json(touch, found[i], by[i], via[i]), "asset": assets[i]} for i, touch in enumerate(touches)
+                {**_touch_json(touch, statuses[i], by[i], via[i]), "asset": assets[i]}
+                for i, touch in enumerate(touches)
             ]
             last = touches[-1] if touches else None
             cursor = encode_cursor([last["occurred_at_us"], last["event_id"]]) if more and last else None
@@ -112,11 +113,11 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
-def _touch_json(touch: Any, found: WindowStatuses, by: TrafficSource, via_asset_id: str | None) -> dict[str, Any]:
+def _touch_json(touch: Any, statuses: WindowStatuses, by: TrafficSource, via_asset_id: str | None) -> dict[str, Any]:
     """A touch: whether it counts at all, for which campaigns, and why not for others whose asset or value it touched."""
     traffic_class = TrafficClass(touch["traffic_class"])
     counted = traffic_class is TrafficClass.COUNTED
-    campaigns = campaigns_of_touch(traffic_class, found)
+    campaigns = campaigns_of_touch(traffic_class, statuses)
     return {
         "event_id": touch["event_id"], "type": TouchType(touch["type"]).wire,
         "occurred_at": to_rfc3339(touch["occurred_at_us"]), "asset_id": touch["asset_id"],

@@ -45,8 +45,8 @@ NAME_CHARACTERS_MAX = 100
 def form_of(request: Request) -> Form:
     """How the request wants the answer. Raises a 406 `Problem` if it takes CSV alone and the answer is no list."""
     is_list = FORMAT.name in request.scope["route"].openapi_extra.by_name
-    asked = request.query_params.get(FORMAT.name) if is_list else None
-    if asked is None:
+    form = request.query_params.get(FORMAT.name) if is_list else None
+    if form is None:
         csv_q, csv_named = quality(request, "text/csv")
         json_q, json_named = quality(request, "application/json")
         prefers = csv_named and (csv_q > json_q or (csv_q == json_q > 0 and not json_named))
@@ -54,8 +54,8 @@ def form_of(request: Request) -> Form:
             if json_q > 0:
                 return "json"
             raise Problem(406, "not_acceptable", "this is not a list; it is answered only as application/json")
-        asked = "csv" if prefers else "json"
-    if asked == "json":
+        form = "csv" if prefers else "json"
+    if form == "json":
         return "json"
     return "csv_with_mark" if request.query_params.get(MARK.name) == "1" else "csv"
 
@@ -101,8 +101,8 @@ def _columns(route_path: str, items: Sequence[Mapping[str, Any]]) -> list[tuple[
     for column in declared:
         if column.endswith(ANY):
             within = tuple(column.removesuffix(ANY).split("."))
-            found = dict.fromkeys(field for item in items for field in fields_of(_at(item, within) or {}))
-            expanded = [".".join((*within, field)) for field in found]
+            fields = dict.fromkeys(field for item in items for field in fields_of(_at(item, within) or {}))
+            expanded = [".".join((*within, field)) for field in fields]
         else:
             expanded = [column]
         for each in expanded:

@@ -29,9 +29,9 @@ def routes(api: Api) -> APIRouter:
         async with read_request(api, request) as read:
             since = _offset(api, read, "after_received", read.query.get("after_received"), -1)
             before = _offset(api, read, "cursor", _position(read.cursor), NO_LATER)
-            found = await recent_events(read.snapshot, since, before, read.limit + 1)
-            shown, cursor = found[: read.limit], None
-            if len(found) > read.limit:
+            events = await recent_events(read.snapshot, since, before, read.limit + 1)
+            shown, cursor = events[: read.limit], None
+            if len(events) > read.limit:
                 last = Position(read.snapshot.as_of.partition, shown[-1].offset)
                 cursor = encode_cursor([api.positions.write(read.snapshot.workspace, last)])
             return answer(read, {"items": [one.as_json() for one in shown], "next_cursor": cursor})

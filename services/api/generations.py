@@ -35,9 +35,9 @@ def routes(api: Api) -> APIRouter:
         """
         end = await _whole_end(api.log_end, api.partitions)
         async with read_request(api, request, depends_on=DependsOn.MORE) as read:
-            found = await generations(read.snapshot.connection.raw)
-            live = next((each.events for each in found if each.state is State.LIVE and each.ours), None)
-            items = [_as_json(each, live, end, read) for each in found if _may_see(each, read)]
+            all_generations = await generations(read.snapshot.connection.raw)
+            live = next((each.events for each in all_generations if each.state is State.LIVE and each.ours), None)
+            items = [_as_json(each, live, end, read) for each in all_generations if _may_see(each, read)]
             return answer(read, {"items": items})
 
     @router.get("/generations/{name:id}/difference", openapi_extra=takes.read(takes.MODEL))
@@ -49,9 +49,9 @@ def routes(api: Api) -> APIRouter:
         """
         async with read_request(api, request, heavy=True, depends_on=DependsOn.MORE) as read:
             other = await another_generation(read.snapshot, name)
-            found = await campaigns_that_differ(read.snapshot, other, read.model)
+            differing = await campaigns_that_differ(read.snapshot, other, read.model)
             fields = {"generation": name, "same_position": read.snapshot.as_of == other.as_of, "model": read.model}
-            return answer(read, {**fields, "campaigns": [_campaign(one) for one in found]})
+            return answer(read, {**fields, "campaigns": [_campaign(one) for one in differing]})
 
     @router.get("/verifications", openapi_extra=takes.read(*takes.PAGE))
     async def list_verifications(request: Request) -> Response:
@@ -61,9 +61,11 @@ def routes(api: Api) -> APIRouter:
         What they found in the rows has values only for the operator's workspace.
         """
         async with read_request(api, request, depends_on=DependsOn.MORE) as read:
-            found = await read_verifications(read.snapshot.connection.raw, _before(read), read.limit + 1)
+            verifications = await read_verifications(read.snapshot.connection.raw, _before(read), read.limit + 1)
             hidden = {} if read.of_operator else dict.fromkeys(OPERATORS)
-            return answer(read, read.page_of([one | hidden for one in found], [[one["number"]] for one in found]))
+            return answer(
+                read, read.page_of([one | hidden for one in verifications], [[one["number"]] for one in verifications])
+            )
 
     return router
 

@@ -137,8 +137,10 @@ def routes(api: Api) -> APIRouter:
                     404, "not_found", f"contacts are of {', '.join(CONTACT_TYPES)}, not of {contact_type[:100]!r}"
                 )
             campaign = (await _existing(read.snapshot, campaign_id))["campaign"]
-            found = await contacts_behind(read.snapshot, [campaign], CONTACT_TYPES[contact_type], _span(read), "linear")
-            return answer_of(read, _page(request, [{"id": row["name"]} for row in found], CONTACTS_PAGE))
+            contacts = await contacts_behind(
+                read.snapshot, [campaign], CONTACT_TYPES[contact_type], _span(read), "linear"
+            )
+            return answer_of(read, _page(request, [{"id": row["name"]} for row in contacts], CONTACTS_PAGE))
 
     @router.get("/{campaign_id:id}/budget/totals", openapi_extra=takes.read_as_hubspot())
     async def get_budget(campaign_id: str, request: Request) -> Response:
@@ -237,8 +239,8 @@ async def _campaign(read: ReadRequest, row: Any, updated: int) -> dict[str, Any]
 
 async def _properties(read: ReadRequest, row: Any) -> dict[str, str]:
     """The properties that are asked for and that the campaign has; none if none are asked for, as HubSpot answers."""
-    asked = {name for text in read.query.getlist("properties") for name in text.split(",")}
-    if not asked:
+    names = {name for text in read.query.getlist("properties") for name in text.split(",")}
+    if not names:
         return {}
     budget = await _budget(read.snapshot, row)
     values = await claimed_values(read.snapshot, [row["campaign"]])
@@ -248,7 +250,7 @@ async def _properties(read: ReadRequest, row: Any) -> dict[str, str]:
         "hs_utm": next((value["value"] for value in reversed(values.get(row["campaign"], []))), None),
         "hs_budget_items_sum_amount": _text(budget["budgetTotal"]), "hs_spend_items_sum_amount": _text(budget["spendTotal"]),
     }  # fmt: skip
-    return {name: str(value) for name, value in has.items() if name in asked and value is not None}
+    return {name: str(value) for name, value in has.items() if name in names and value is not None}
 
 
 def _text(number: orjson.Fragment) -> str:

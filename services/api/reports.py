@@ -33,12 +33,12 @@ def routes(api: Api) -> APIRouter:
         With `of=deals` or `of=contacts`, what each brought of the deals or contacts created in the range, each of which is worth 1.
         """
         async with read_request(api, request, heavy=True) as read:
-            asked = await _question(read, read.models_or(DATA_DRIVEN), list(Of))
-            if asked.of is not Of.REVENUE and (names := [name for name in asked.models if name in DATA_DRIVEN]):
-                detail = f"`{names[0]}` shares out revenue alone, not {asked.of}"
+            question = await _question(read, read.models_or(DATA_DRIVEN), list(Of))
+            if question.of is not Of.REVENUE and (names := [name for name in question.models if name in DATA_DRIVEN]):
+                detail = f"`{names[0]}` shares out revenue alone, not {question.of}"
                 raise Problem(422, "bad_parameter", detail, field="model")
             try:
-                return answer(read, await attribution_report(read.snapshot, read.range, asked))
+                return answer(read, await attribution_report(read.snapshot, read.range, question))
             except TooManyGroups as error:
                 raise Problem(422, "bad_parameter", str(error), field="group_by") from error
 
@@ -53,8 +53,8 @@ def routes(api: Api) -> APIRouter:
     async def get_paths(request: Request) -> Response:
         """The paths of the deals won in the range, the commonest first: the kinds of touches in order, without repetitions."""
         async with read_request(api, request, heavy=True) as read:
-            found = await paths_report(read.snapshot, read.range, read.after_key(PATH_ORDER), read.limit + 1)
-            return answer(read, {**read.page_of(*found), **read.range.as_json()})
+            page = await paths_report(read.snapshot, read.range, read.after_key(PATH_ORDER), read.limit + 1)
+            return answer(read, {**read.page_of(*page), **read.range.as_json()})
 
     @router.get("/paths/deals", openapi_extra=takes.read(takes.PATH, *takes.RANGE, *takes.PAGE))
     async def get_path_deals(request: Request) -> Response:
@@ -69,8 +69,8 @@ def routes(api: Api) -> APIRouter:
             except ValueError as error:
                 raise Problem(422, "bad_parameter", f"`path`: {error}", field="path") from error
             after = read.after_key(PATH_DEAL_ORDER)
-            found = await deals_of_path(read.snapshot, read.range, path, after, read.limit + 1)
-            return answer(read, {**read.page_of(*found), **read.range.as_json()})
+            page = await deals_of_path(read.snapshot, read.range, path, after, read.limit + 1)
+            return answer(read, {**read.page_of(*page), **read.range.as_json()})
 
     _add_behind(router, api)
     return router
@@ -88,10 +88,10 @@ def _add_behind(router: APIRouter, api: Api) -> None:
         Shares and credit add up to the row. A page may have fewer items than `limit`, also none, although more follow.
         """
         async with read_request(api, request, heavy=True) as read:
-            asked = await _question(read, [read.model], [Of.REVENUE, Of.DEALS])
-            after = read.after_key(DEAL_ORDER[asked.of])
-            found = await deals_of_group(read.snapshot, read.range, asked, _group(read), after, read.limit)
-            return _behind(read, asked, found)
+            question = await _question(read, [read.model], [Of.REVENUE, Of.DEALS])
+            after = read.after_key(DEAL_ORDER[question.of])
+            page = await deals_of_group(read.snapshot, read.range, question, _group(read), after, read.limit)
+            return _behind(read, question, page)
 
     @router.get("/attribution/contacts", openapi_extra=takes.read(takes.OF, *which))
     async def get_attribution_contacts(request: Request) -> Response:
@@ -101,15 +101,18 @@ def _add_behind(router: APIRouter, api: Api) -> None:
         A page may have fewer items than `limit`, also none, although more follow.
         """
         async with read_request(api, request, heavy=True) as read:
-            asked, after = await _question(read, [read.model], list(Of)), read.after_key(CONTACT_ORDER)
-            found = await contacts_of_group(read.snapshot, read.range, asked, _group(read), after, read.limit)
-            return _behind(read, asked, found)
+            question, after = await _question(read, [read.model], list(Of)), read.after_key(CONTACT_ORDER)
+            page = await contacts_of_group(read.snapshot, read.range, question, _group(read), after, read.limit)
+            return _behind(read, question, page)
 
 
-def _behind(read: ReadRequest, asked: Question, found: GroupPage) -> Response:
-    page = {"items": found.items, "next_cursor": None if found.after is None else encode_cursor(found.after)}
-    report = {"model": asked.models[0], "of": str(asked.of), "group_by": str(asked.by)}
-    currency = {"currency": asked.currency} if asked.of is Of.REVENUE else {}
+def _behind(read: ReadRequest, question: Question, page_of_group: GroupPage) -> Response:
+    page = {
+        "items": page_of_group.items,
+        "next_cursor": None if page_of_group.after is None else encode_cursor(page_of_group.after),
+    }
+    report = {"model": question.models[0], "of": str(question.of), "group_by": str(question.by)}
+    currency = {"currency": question.currency} if question.of is Of.REVENUE else {}
     return answer(read, {**page, **report, **currency, **read.range.as_json()})
 
 

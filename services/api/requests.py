@@ -62,13 +62,13 @@ class Api:
 
 def _range(from_: str | None, to: str | None, zone: ZoneInfo) -> TimeRange:
     """The range that two parameters ask for. Raises a 422 `Problem`."""
-    asked = TimeRange(
+    span = TimeRange(
         BEGINNING_US if from_ is None else _instant(from_, "from", zone),
         END_US if to is None else _instant(to, "to", zone),
     )
-    if asked.from_us >= asked.to_us:
+    if span.from_us >= span.to_us:
         raise Problem(422, "bad_parameter", "`from` must be before `to`", field="from")
-    return asked
+    return span
 
 
 def _instant(text: str, field: str, zone: ZoneInfo) -> int:
@@ -121,13 +121,13 @@ class ReadRequest:
             if span.from_us == BEGINNING_US or span.to_us == END_US:
                 raise Problem(422, "bad_parameter", f"`compare={text}` needs `from` and `to`", field="compare")
             try:
-                found = range_before(span) if text == "previous" else year_before(span, self.snapshot.zone)
-                to_rfc3339(found.from_us)
+                span_before = range_before(span) if text == "previous" else year_before(span, self.snapshot.zone)
+                to_rfc3339(span_before.from_us)
             except (ValueError, OverflowError) as error:
                 raise Problem(
                     422, "bad_parameter", "the range to compare with begins before the first year", field="compare"
                 ) from error
-            return found
+            return span_before
         from_, dots, to = text.partition("..")
         if not dots:
             raise Problem(
@@ -137,10 +137,10 @@ class ReadRequest:
                 field="compare",
             )
         zone = self.snapshot.zone
-        found = TimeRange(_instant(from_, "compare", zone), _instant(to, "compare", zone))
-        if found.from_us >= found.to_us:
+        span_before = TimeRange(_instant(from_, "compare", zone), _instant(to, "compare", zone))
+        if span_before.from_us >= span_before.to_us:
             raise Problem(422, "bad_parameter", "in `compare`, FROM must be before TO", field="compare")
-        return found
+        return span_before
 
     def intervals(self) -> list[TimeRange]:
         """The intervals of the parameter `interval` that the range has. Raises a 422 `Problem`."""

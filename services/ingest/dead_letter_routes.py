@@ -30,14 +30,14 @@ def routes(ingest: Ingest) -> APIRouter:
         """The dead letters of the workspace, the oldest first, each with the reason, what is wrong, and the body as it was sent."""
         access = await allow(request, ingest.keys, "admin")
         check(request)
-        asked = request.query_params
-        limit = _whole(asked.get("limit", str(LIMIT_DEFAULT)), "limit")
+        parameters = request.query_params
+        limit = _whole(parameters.get("limit", str(LIMIT_DEFAULT)), "limit")
         if not 1 <= limit <= LIMIT_MAX:
             raise Problem(422, "bad_parameter", f"`limit` must be from 1 to {LIMIT_MAX}", field="limit")
-        reason = asked.get("reason")
+        reason = parameters.get("reason")
         if reason is not None and "\0" in reason:
             raise Problem(422, "bad_parameter", "no reason has the character U+0000", field="reason")
-        after = _whole(asked.get("cursor", "0"), "cursor")
+        after = _whole(parameters.get("cursor", "0"), "cursor")
         letters = await list_letters(ingest.pool, access.workspace, reason, after, limit + 1)
         cursor = str(letters[limit - 1].number) if len(letters) > limit else None
         return _json({"items": [_shown(letter) for letter in letters[:limit]], "next_cursor": cursor})

@@ -54,13 +54,13 @@ def routes(ingest: Ingest) -> APIRouter:
     async def post_key(request: Request) -> Response:
         """Make a key. The answer shows it once: only its SHA-256 is stored."""
         access = await allow(request, ingest.keys, "admin")
-        asked = _read(await receive(request, BODY_BYTES_MAX), NewKey)
-        if asked.origins is not None and asked.scope != "collect":
-            raise _only_collect(asked.scope)
-        origins = _origins(asked.origins)
+        new_key = _read(await receive(request, BODY_BYTES_MAX), NewKey)
+        if new_key.origins is not None and new_key.scope != "collect":
+            raise _only_collect(new_key.scope)
+        origins = _origins(new_key.origins)
         async with ingest.pool.acquire() as connection, connection.transaction():
-            key = await create_key(connection, access.workspace, asked.scope, origins)
-        return _json({"key": key, "name": key[:HINT_CHARACTERS], "scope": asked.scope, "origins": origins}, 201)
+            key = await create_key(connection, access.workspace, new_key.scope, origins)
+        return _json({"key": key, "name": key[:HINT_CHARACTERS], "scope": new_key.scope, "origins": origins}, 201)
 
     @router.delete(ONE, tags=["keys"], status_code=204)
     async def delete_key(request: Request, name: str) -> Response:

@@ -59,18 +59,18 @@ def routes(ingest: Ingest) -> APIRouter:
 def _read(body: bytes) -> NewWorkspace:
     """The body, checked. Raises a 422 `Problem`."""
     try:
-        asked = NewWorkspace.model_validate_json(body)
+        workspace = NewWorkspace.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])[:100] or None
         raise Problem(422, "bad_value", first["msg"], field=field) from error
-    if is_blank(asked.name):
+    if is_blank(workspace.name):
         raise Problem(422, "bad_value", "a text without a character that can be seen", field="name")
-    if asked.time_zone is not None and asked.time_zone not in zones():
-        raise Problem(422, "bad_value", f"{asked.time_zone!r} is not an IANA time zone", field="time_zone")
-    if asked.currency is not None and asked.currency not in CURRENCIES:
-        raise Problem(422, "bad_value", f"{asked.currency!r} is not a currency of ISO 4217", field="currency")
-    return asked
+    if workspace.time_zone is not None and workspace.time_zone not in zones():
+        raise Problem(422, "bad_value", f"{workspace.time_zone!r} is not an IANA time zone", field="time_zone")
+    if workspace.currency is not None and workspace.currency not in CURRENCIES:
+        raise Problem(422, "bad_value", f"{workspace.currency!r} is not a currency of ISO 4217", field="currency")
+    return workspace
 
 
 def document() -> dict[str, Any]:

@@ -196,11 +196,11 @@ async def _add_of_cells(
         snapshot, days, [span.from_us, span.to_us], dict.fromkeys(range(len(parts)), ALWAYS), lambda _: EVERY_KIND * contacts
     )  # fmt: skip
     plan.ask(windows, await _key_sets(snapshot, spans))
-    found = [BucketSums() for _ in parts]
-    await add_planned(dict(enumerate(found)), snapshot, plan)
+    sums = [BucketSums() for _ in parts]
+    await add_planned(dict(enumerate(sums)), snapshot, plan)
     influenced: dict[int, dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
-    for (asset, since_us), of in zip(parts, found, strict=True):
-        _add_found(histories[asset], since_us, of)
+    for (asset, since_us), of in zip(parts, sums, strict=True):
+        _add_sums(histories[asset], since_us, of)
         for bucket, lists in of.contacts.items():
             influenced[asset][bucket] += lists
     for asset, lists_by_bucket in influenced.items():
@@ -212,13 +212,13 @@ def _changes(held: Iterable[Held]) -> list[int]:
     return sorted({at_us for one in held for at_us in (one.from_us, one.to_us)} - {BEGINNING_US, END_US})
 
 
-def _add_found(history: AssetHistory, since_us: int, found: BucketSums) -> None:
+def _add_sums(history: AssetHistory, since_us: int, sums: BucketSums) -> None:
     """Add what cells say of an asset between two changes of its holders."""
-    for (_, kind), number in found.touches[1].items():
+    for (_, kind), number in sums.touches[1].items():
         type_, traffic_class = kind_of(kind)
         if traffic_class is TrafficClass.COUNTED:
             history.by_type[type_, since_us if type_ in CTA_TYPES else None].touches += number
-    for kind, lists in found.contacts_of_kinds[1].items():
+    for kind, lists in sums.contacts_of_kinds[1].items():
         type_, _ = kind_of(kind)
         history.by_type[type_, since_us if type_ in CTA_TYPES else None].contacts += lists
 
@@ -257,9 +257,9 @@ async def influenced_between(
     plan = await plan_of(snapshot, days, edges_us, {0: ALWAYS}, lambda _: CONTACTS)
     spans = await _spans_by_asset(snapshot, [asset])
     plan.ask([(0, *one, WindowStatus.COUNTS) for one in spans[asset]], await _key_sets(snapshot, spans))
-    found = BucketSums()
-    await add_planned({0: found}, snapshot, plan)
-    return pieces_of(found, edges_us)
+    sums = BucketSums()
+    await add_planned({0: sums}, snapshot, plan)
+    return pieces_of(sums, edges_us)
 
 
 def _edges_of_days(days: Days, span: TimeRange, seen: tuple[int, int]) -> list[int]:
@@ -300,11 +300,11 @@ async def touches_by_day(
         for campaigns, stretches in _stretches_by_campaigns(within, counting).items():
             subject = subjects.setdefault(campaigns, len(subjects))
             plan.ask_stretches(subject, key_set, looked_up_by, tuple(stretches))
-    found: dict[int, BucketSums] = defaultdict(BucketSums)
-    await add_planned(found, snapshot, plan)
+    sums: dict[int, BucketSums] = defaultdict(BucketSums)
+    await add_planned(sums, snapshot, plan)
     out: DayTouches = defaultdict(int)
     for campaigns, subject in subjects.items():
-        for bucket, touches in found[subject].touches.items():
+        for bucket, touches in sums[subject].touches.items():
             number = sum(n for (_, kind), n in touches.items() if kind_of(kind)[1] is TrafficClass.COUNTED)
             for campaign in campaigns or [None]:
                 out[first + bucket - 1, campaign] += number

@@ -161,9 +161,9 @@ async def days_of_asset(snapshot: Snapshot, asset: int, span: TimeRange, seen: S
     touches = await touches_by_day(snapshot, asset, span, seen)
     keys = {campaign for _, campaign in touches if campaign is not None}
     ids = {row["campaign"]: row["campaign_id"] for row in await snapshot.fetch(CAMPAIGN_IDS, list(keys))}
-    found = [(day, None if campaign is None else ids[campaign], n) for (day, campaign), n in touches.items()]
-    found.sort(key=lambda one: (one[0], one[1] is None, one[1]))
-    return [{"on": date_of(day), "campaign": campaign, "touches": number} for day, campaign, number in found]
+    days = [(day, None if campaign is None else ids[campaign], n) for (day, campaign), n in touches.items()]
+    days.sort(key=lambda one: (one[0], one[1] is None, one[1]))
+    return [{"on": date_of(day), "campaign": campaign, "touches": number} for day, campaign, number in days]
 
 
 async def deals_of_assets(snapshot: Snapshot, assets: Collection[int], span: TimeRange) -> dict[int, AssetDeals]:

@@ -190,11 +190,11 @@ def _add_deals(one: DealNumbers, row: Any) -> None:
 
 def _add_earned(snapshot: Snapshot, one: DealNumbers, row: Any, model: str) -> None:
     """Add what a row says of a published model, whose shares are stored."""
-    found = one.earned[model]
+    earned = one.earned[model]
     if row["currency"] is None:
-        found.contacts = row["contacts"]
+        earned.contacts = row["contacts"]
     else:
-        found.minor[row["currency"]] = _minor(snapshot, row["minor"], model)
+        earned.minor[row["currency"]] = _minor(snapshot, row["minor"], model)
 
 
 async def _add_earned_by_defined(

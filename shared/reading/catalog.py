@@ -136,22 +136,22 @@ async def claimed_now_by(snapshot: Snapshot, value: int) -> str | None:
 
 async def assets_now(snapshot: Snapshot, asset_ids: Collection[str]) -> Mapping[str, AssetNow]:
     """What is known of each of these assets, whether anybody registered it or not."""
-    found = {asset_key(asset_id): AssetNow(asset_id) for asset_id in asset_ids}
+    assets = {asset_key(asset_id): AssetNow(asset_id) for asset_id in asset_ids}
     changes: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
-    for row in await snapshot.fetch(EVENTS_OF_ASSETS, list(found)):
-        now, event = found[row["subject"]], decode_event(row["body"])
+    for row in await snapshot.fetch(EVENTS_OF_ASSETS, list(assets)):
+        now, event = assets[row["subject"]], decode_event(row["body"])
         now.latest_us = max(now.latest_us, row["occurred_at_us"])
         if isinstance(event, AssetRegistered):
             now.registered_by.append(row["event_id"])
             now.fields |= {name: v for name in ASSET_FIELDS if (v := getattr(event, name)) is not None}
         elif isinstance(event, AssetAssociated):
             changes[row["subject"]][event.campaign_id] = (row["event_id"], row["type"])
-    for row in await snapshot.fetch(HELD_NOW, list(found)):
-        found[row["asset"]].holders[row["campaign_id"]] = row["event_id"]
+    for row in await snapshot.fetch(HELD_NOW, list(assets)):
+        assets[row["asset"]].holders[row["campaign_id"]] = row["event_id"]
     for asset, latest in changes.items():
         ended = {c: event_id for c, (event_id, type_) in latest.items() if type_ == name_of(AssetDissociated)}
-        found[asset].ended_by = ended
-    return {now.asset_id: now for now in found.values()}
+        assets[asset].ended_by = ended
+    return {now.asset_id: now for now in assets.values()}
 
 
 async def asset_now(snapshot: Snapshot, asset_id: str) -> AssetNow:

@@ -214,17 +214,17 @@ async def campaign_cells(
     snapshot: Snapshot, days: Days, campaigns: Sequence[int], edges_us: Sequence[int]
 ) -> dict[int, CampaignCells]:
     """The numbers of campaigns, by key, for the buckets between the instants `edges_us`, which are in order."""
-    found: dict[int, BucketSums] = {campaign: BucketSums() for campaign in campaigns}
+    sums: dict[int, BucketSums] = {campaign: BucketSums() for campaign in campaigns}
     read = await days_read(snapshot, days, campaigns, edges_us, CHANGED)
     if without_days := {campaign: ALWAYS for campaign in campaigns if campaign not in read.through}:
-        await add_of_cells(found, snapshot, days, edges_us, without_days)
+        await add_of_cells(sums, snapshot, days, edges_us, without_days)
     sessions = {place: _Sessions() for place in product(campaigns, range(1, len(edges_us)))}
     if read.through:
         renamed = await renamed_of(snapshot)
-        read = await _add_added(found, snapshot, read, renamed)
-        await _add_of_days(found, sessions, snapshot, read, renamed)
+        read = await _add_added(sums, snapshot, read, renamed)
+        await _add_of_days(sums, sessions, snapshot, read, renamed)
     for (campaign, bucket), number in sessions.items():
-        of = found[campaign]
+        of = sums[campaign]
         number.all += distinct_keys(of.sessions.get(bucket, ()))
         number.new += distinct_keys(of.new_sessions.get(bucket, ()))
     buckets = range(1, len(edges_us))
@@ -235,7 +235,7 @@ async def campaign_cells(
             [sessions[campaign, bucket].new for bucket in buckets],
             first_in_buckets(of.contacts, len(buckets)),
         )
-        for campaign, of in found.items()
+        for campaign, of in sums.items()
     }
 
 
@@ -247,8 +247,8 @@ class _Sessions:
     new: int = 0
 
 
-async def _add_added(found: Mapping[int, BucketSums], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
-    """Add to `found` what batches have added to the days that are read. Returns `read` with the days as pending to which it cannot be added."""
+async def _add_added(sums: Mapping[int, BucketSums], snapshot: Snapshot, read: DaysRead, renamed: Renamed) -> DaysRead:
+    """Add to `sums` what batches have added to the days that are read. Returns `read` with the days as pending to which it cannot be added."""
     pending = set(read.pending)
     added = {
         (campaign, day)
@@ -266,7 +266,7 @@ async def _add_added(found: Mapping[int, BucketSums], snapshot: Snapshot, read: 
     await add_added(parts, snapshot, plan)
     await _remove_counted_sessions(parts, snapshot, plan)
     for campaign, part in parts.items():
-        _add_part(found[campaign], part, read.edges_us, plan.edges_us, spans[campaign])
+        _add_part(sums[campaign], part, read.edges_us, plan.edges_us, spans[campaign])
     return read
 
 
@@ -297,7 +297,7 @@ async def _remove_counted_sessions(parts: Mapping[int, BucketSums], snapshot: Sn
 
 
 async def _add_of_days(
-    found: Mapping[int, BucketSums], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
+    sums: Mapping[int, BucketSums], sessions: Mapping[tuple[int, int], _Sessions], snapshot: Snapshot, read: DaysRead,
     renamed: Renamed,
 ) -> None:  # fmt: skip
     """Add the campaigns that have days in `campaign_day`. A session counts on the day on which it began."""
@@ -308,9 +308,9 @@ async def _add_of_days(
         OF_CAMPAIGN_DAYS, *read.arguments(months), read.buckets(), *of_months
     ):
         if kind is not None:
-            found[campaign].touches[bucket][statuses_of(status), kind] += number
+            sums[campaign].touches[bucket][statuses_of(status), kind] += number
             continue
-        found[campaign].add_lists(bucket, None, None, contacts and renamed(contacts))
+        sums[campaign].add_lists(bucket, None, None, contacts and renamed(contacts))
         if bucket > 0:
             sessions[campaign, bucket].all += begun
             sessions[campaign, bucket].new += new
@@ -322,7 +322,7 @@ async def _add_of_days(
     only_of = sorted(set().union(*read.others().values())) if whole else None
     await add_of_cells(parts, snapshot, read.days, edges_us, spans, only_of)
     for campaign, part in parts.items():
-        _add_part(found[campaign], part, read.edges_us, edges_us, spans[campaign])
+        _add_part(sums[campaign], part, read.edges_us, edges_us, spans[campaign])
 
 
 def _add_part(of: BucketSums, part: BucketSums, edges_us: Sequence[int], finer_us: Sequence[int], spans: Spans) -> None:

@@ -68,19 +68,19 @@ async def explain_deal(snapshot: Snapshot, deal_id: str, campaign_id: str) -> di
         raise NotFound("campaign", campaign_id)
     deal = fold(fields_of(*entity_event) for entity_event in entity_events)
     rows = {r["identifier"]: r["contact"] for r in await snapshot.fetch(CONTACTS_OF, list(keys_named(entity_events)))}
-    found = await _found(snapshot, deal_id, campaign, deal, members_of(entity_events, rows))
-    why = found.decision.reason
+    explained = await _explained(snapshot, deal_id, campaign, deal, members_of(entity_events, rows))
+    why = explained.decision.reason
     return {
         "deal_id": deal_id, "campaign_id": campaign_id, "counts": why is None, "reason": why,
-        "checks": [*_checks(found), *_kept_out(found)],
+        "checks": [*_checks(explained), *_kept_out(explained)],
     }  # fmt: skip
 
 
-async def _found(snapshot: Snapshot, deal_id: str, campaign: Any, deal: Deal, members: list[Member]) -> Explained:
+async def _explained(snapshot: Snapshot, deal_id: str, campaign: Any, deal: Deal, members: list[Member]) -> Explained:
     """Let the rule decide, and gather the contacts and touches that its decision names."""
     key, campaign_id = campaign_key(campaign["campaign_id"]), campaign["campaign_id"]
-    met = await snapshot.fetch(TOUCHES_OF_CONTACTS, [key], list({m.contact for m in members if m.joins}))
-    reached = [r for r in met if _why_not(r) is None]
+    touches = await snapshot.fetch(TOUCHES_OF_CONTACTS, [key], list({m.contact for m in members if m.joins}))
+    reached = [r for r in touches if _why_not(r) is None]
     decision = decide(
         deal, members,
         [CampaignTouch(Order(r["occurred_at_us"], r["event_id"]), r["contact"], TouchType(r["type"])) for r in reached],
@@ -88,13 +88,15 @@ async def _found(snapshot: Snapshot, deal_id: str, campaign: Any, deal: Deal, me
     closed_us = None if deal.closed is None else deal.closed.at_us
     present = eligible(members, closed_us)
     kept = (
-        _first_kept_out([r for r in met if r["contact"] in present], closed_us)
+        _first_kept_out([r for r in touches if r["contact"] in present], closed_us)
         if decision.reason in NOT_REACHED
         else []
     )
-    mine = [] if decision.touch is None else [r for r in reached if r["event_id"] == decision.touch.order.event_id]
+    deciding_touches = (
+        [] if decision.touch is None else [r for r in reached if r["event_id"] == decision.touch.order.event_id]
+    )
     first_present = sorted(present, key=lambda contact: present[contact])[: sentences.PEOPLE_NAMED_MAX]
-    shown = [*mine, *kept]
+    shown = [*deciding_touches, *kept]
     deciding = [decision.contact] if decision.contact is not None else []
     who = await named_contacts(snapshot, {*first_present, *(r["contact"] for r in shown), *deciding})
     by_touch = await touches_in_campaigns(
@@ -106,8 +108,8 @@ async def _found(snapshot: Snapshot, deal_id: str, campaign: Any, deal: Deal, me
     )
     return Explained(
         LocalTime(snapshot.zone), campaign["name"] or campaign_id, deal, described, decision, present, who,
-        here[0] if mine else None,
-        [(r["event_id"], touch) for r, touch in zip(kept, here[len(mine) :], strict=True)],
+        here[0] if deciding_touches else None,
+        [(r["event_id"], touch) for r, touch in zip(kept, here[len(deciding_touches) :], strict=True)],
     )  # fmt: skip
 
 
@@ -116,78 +118,82 @@ def _why_not(row: Any) -> KeptOut | None:
     return kept_out(TrafficClass(row["traffic_class"]), statuses_by_route(row))
 
 
-def _first_kept_out(met: list[Any], closed_us: int | None) -> list[Any]:
+def _first_kept_out(touches: list[Any], closed_us: int | None) -> list[Any]:
     """The first deal touch before the close of each kind that was kept out of the campaign; touches are given in order.
 
     Touches are of one kind if they are of one traffic class and each route says the same of them.
     """
     first: dict[Any, Any] = {}
-    for row in met:
+    for row in touches:
         if TouchType(row["type"]) in DEAL_TOUCHES and before_close(row["occurred_at_us"], closed_us) and _why_not(row):
             first.setdefault((row["traffic_class"], *sorted(statuses_by_route(row).items())), row)
     return list(first.values())
 
 
-def _checks(found: Explained) -> list[dict[str, Any]]:
+def _checks(explained: Explained) -> list[dict[str, Any]]:
     """The checks in the order of the rule; one that was not asked, since an earlier one decides, holds `null`."""
-    deal, clock = found.described, found.clock
-    reason = found.decision.reason
-    state, created = found.deal.decided_by.event_id, found.deal.created.event_id
+    deal, clock = explained.described, explained.clock
+    reason = explained.decision.reason
+    state, created = explained.deal.decided_by.event_id, explained.deal.created.event_id
     gone = reason is DealReason.DEAL_DELETED
     out = [_check("deal", "not_deleted", not gone, sentences.deletion(clock, deal), state if gone else created)]
     if not gone:
         lost = reason is DealReason.DEAL_LOST
         out.append(_check("deal", "not_lost", not lost, sentences.outcome(clock, deal), state))
         if not lost:
-            out.append(_associated(found))
+            out.append(_associated(explained))
             if reason not in NOT_ASSOCIATED:
-                out.append(_influenced(found))
+                out.append(_influenced(explained))
     return out + [_check("deal", name, None, sentences.NOT_REACHED, None) for name in CHECKS[len(out) :]]
 
 
-def _associated(found: Explained) -> dict[str, Any]:
-    decision, present = found.decision, found.present
+def _associated(explained: Explained) -> dict[str, Any]:
+    decision, present = explained.decision, explained.present
     decided_by, reason = decision.decided_by, decision.reason
     if reason in NOT_ASSOCIATED:
-        who = None if decision.contact is None else found.who[decision.contact]
+        who = None if decision.contact is None else explained.who[decision.contact]
         says = sentences.not_associated(
-            found.clock, found.described, reason, who, decided_by.at_us if decided_by else None,
-            found.touch.touch if found.touch else None, found.campaign,
+            explained.clock, explained.described, reason, who, decided_by.at_us if decided_by else None,
+            explained.touch.touch if explained.touch else None, explained.campaign,
         )  # fmt: skip
         return _check(
             "deal", "contact_associated_before_close", False, says, decided_by.event_id if decided_by else None
         )
     contact = min(present, key=lambda c: present[c]) if decision.contact is None else decision.contact
     joined = present[contact]
-    says = sentences.associated(found.clock, found.described, found.who[contact], joined.at_us, len(present) - 1)
+    says = sentences.associated(
+        explained.clock, explained.described, explained.who[contact], joined.at_us, len(present) - 1
+    )
     return _check("deal", "contact_associated_before_close", True, says, joined.event_id)
 
 
-def _influenced(found: Explained) -> dict[str, Any]:
-    decision, name = found.decision, "contact_influenced_before_close"
+def _influenced(explained: Explained) -> dict[str, Any]:
+    decision, name = explained.decision, "contact_influenced_before_close"
     event_id = None if decision.decided_by is None else decision.decided_by.event_id
     if decision.reason is None:
-        assert found.touch is not None
-        says = sentences.influenced(found.clock, found.described, found.touch.touch, found.campaign)
+        assert explained.touch is not None
+        says = sentences.influenced(explained.clock, explained.described, explained.touch.touch, explained.campaign)
         return _check("deal", name, True, says, event_id)
-    if event_id is None and found.kept_out:
-        event_id = found.kept_out[0][0]
-    named = sorted(found.present, key=lambda contact: found.present[contact])
+    if event_id is None and explained.kept_out:
+        event_id = explained.kept_out[0][0]
+    named = sorted(explained.present, key=lambda contact: explained.present[contact])
     says = sentences.not_influenced(
-        found.clock, found.described, decision.reason, found.touch.touch if found.touch else None,
-        [found.who[contact] for contact in named[: sentences.PEOPLE_NAMED_MAX]], len(named), found.campaign,
-        kept_out=bool(found.kept_out),
+        explained.clock, explained.described, decision.reason, explained.touch.touch if explained.touch else None,
+        [explained.who[contact] for contact in named[: sentences.PEOPLE_NAMED_MAX]], len(named), explained.campaign,
+        kept_out=bool(explained.kept_out),
     )  # fmt: skip
     return _check("deal", name, False, says, event_id)
 
 
-def _kept_out(found: Explained) -> list[dict[str, Any]]:
+def _kept_out(explained: Explained) -> list[dict[str, Any]]:
     """The touches that would have made the deal count, had they not been kept out of the campaign."""
     out = []
-    for event_id, touch in found.kept_out:
+    for event_id, touch in explained.kept_out:
         assert touch.why is not None
         rule = "excluded traffic" if touch.why in (KeptOut.MACHINE, KeptOut.INTERNAL) else "pre-association"
-        out.append(_check(rule, f"touch_not_{touch.why}", False, touch.sentence(found.clock, found.campaign), event_id))
+        out.append(
+            _check(rule, f"touch_not_{touch.why}", False, touch.sentence(explained.clock, explained.campaign), event_id)
+        )
     return out
 
 

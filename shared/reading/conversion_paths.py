@@ -77,14 +77,14 @@ async def paths_report(
     of each (rule **paths**).
     """
     rows = await snapshot.fetch(PATHS, span.from_us, span.to_us, *key_arguments(PATH_ORDER, after), limit)
-    found = {row["path"]: ConversionPath(tuple(row["path"].split()), touches=row["touches"]) for row in rows}
-    for row in await snapshot.fetch(DEALS_OF_PATHS, span.from_us, span.to_us, list(found)) if found else ():
-        one = found[row["path"]]
+    paths = {row["path"]: ConversionPath(tuple(row["path"].split()), touches=row["touches"]) for row in rows}
+    for row in await snapshot.fetch(DEALS_OF_PATHS, span.from_us, span.to_us, list(paths)) if paths else ():
+        one = paths[row["path"]]
         one.deals += row["deals"]
         one.days_us += row["days_us"]
         if row["amount_minor"] is not None:
             one.revenue_minor[row["currency"]] += row["amount_minor"]
-    return [one.as_json() for one in found.values()], [PATH_ORDER.key_of(row) for row in rows]
+    return [one.as_json() for one in paths.values()], [PATH_ORDER.key_of(row) for row in rows]
 
 
 def types_of_path(path: str) -> list[TouchType]:

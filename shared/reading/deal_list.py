@@ -119,11 +119,11 @@ async def _memberships(snapshot: Snapshot, deals: Sequence[Any]) -> dict[int, di
 
 async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]]:
     """Each contact that a deal (its row) was ever associated with: since when, until when, and whether it is eligible, or why not."""
-    found = (await _memberships(snapshot, [deal]))[deal["deal"]]
-    who = await named_contacts(snapshot, found)
+    members = (await _memberships(snapshot, [deal]))[deal["deal"]]
+    who = await named_contacts(snapshot, members)
     return [
         {"contact": who[contact].name, "name": who[contact].called, "email": who[contact].email, **_as_answered(member)}
-        for contact, member in sorted(found.items(), key=lambda pair: (pair[1].associated, who[pair[0]].name))
+        for contact, member in sorted(members.items(), key=lambda pair: (pair[1].associated, who[pair[0]].name))
     ]
 
 
@@ -140,8 +140,8 @@ async def memberships_of_contact(snapshot: Snapshot, contact: int, deals: Sequen
 
     By the deal's key; a deal that only ever dissociated the contact is absent.
     """
-    found = await _memberships(snapshot, deals)
-    return {deal: _as_answered(members[contact]) for deal, members in found.items() if contact in members}
+    members_by_deal = await _memberships(snapshot, deals)
+    return {deal: _as_answered(members[contact]) for deal, members in members_by_deal.items() if contact in members}
 
 
 def _as_answered(member: Membership) -> dict[str, Any]:

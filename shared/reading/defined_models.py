@@ -57,12 +57,12 @@ async def add_defined(snapshot: Snapshot, rows: Sequence[Any], names: Sequence[s
     for row in await snapshot.fetch(JOURNEYS, list({row["deal"] for row in rows})):
         if row["amount_minor"] is not None:
             journeys[row["deal"]].append(row)
-    found: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    shares: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
     for deal, touches in journeys.items():
         for name, model in own.items():
             paid = shares_minor(model, touches, touches[0]["amount_minor"], touches[0]["closed_us"])
             for touch, share in zip(touches, paid, strict=True):
-                found[deal, touch["event_id"]][name] = share
+                shares[deal, touch["event_id"]][name] = share
     for row in rows:
         if row["shares_minor"] is not None:
-            row["shares_minor"].update(found[row["deal"], row["event_id"]])
+            row["shares_minor"].update(shares[row["deal"], row["event_id"]])

@@ -85,10 +85,10 @@ async def touched_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[dic
         if t["asset_or_page_key"] is not None
     ]
     rows = await snapshot.fetch(TOUCHED, *map(list, zip(*asked, strict=True))) if asked else []
-    found = {row["n"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
+    assets = {row["n"]: NamedAsset(row["asset_id"], row["asset_type"], row["name"]) for row in rows}
     out: list[dict[str, Any] | None] = []
     for n, touch in enumerate(touches):
-        asset = found.get(n) or (None if touch["asset_id"] is None else NamedAsset(touch["asset_id"]))
+        asset = assets.get(n) or (None if touch["asset_id"] is None else NamedAsset(touch["asset_id"]))
         out.append(
             None if asset is None else {"asset_id": asset.asset_id, "asset_type": asset.asset_type, "name": asset.name}
         )
@@ -114,13 +114,13 @@ async def touches_in_campaigns(
 
     `owners` are the contacts that own the touches, None for the touch of an anonymous visitor.
     """
-    found = await route_statuses(snapshot, touches)
-    turns = await _turns(snapshot, touches, found)
-    assets = await _assets(snapshot, touches, found)
+    statuses = await route_statuses(snapshot, touches)
+    turns = await _turns(snapshot, touches, statuses)
+    assets = await _assets(snapshot, touches, statuses)
     out: list[dict[str, TouchInCampaign]] = []
     for n, touch in enumerate(touches):
         by_campaign = {}
-        for campaign_id, by_route in sorted(found[n].items()):
+        for campaign_id, by_route in sorted(statuses[n].items()):
             route = deciding_route(by_route)
             why = kept_out(TrafficClass(touch["traffic_class"]), window_statuses_of(by_route))
             described = _described(touch, owners[n], by_route, route, assets)
@@ -136,14 +136,14 @@ def deciding_route(by_route: dict[Route, RouteStatus], among: Collection[Route] 
 
 
 async def _turns(
-    snapshot: Snapshot, touches: Sequence[Any], found: dict[int, dict[str, dict[Route, RouteStatus]]]
+    snapshot: Snapshot, touches: Sequence[Any], statuses: dict[int, dict[str, dict[Route, RouteStatus]]]
 ) -> dict[tuple[int, str], int]:
     """`turned_us` of the touches that do not count by any route, by the touch's place in the list and the campaign's id.
 
     It is when what was touched came into the campaign next, if it had not been in it by then; else when it had left it last.
     """
     asked = []
-    for n, by_campaign in found.items():
+    for n, by_campaign in statuses.items():
         for campaign_id, by_route in by_campaign.items():
             route = deciding_route(by_route)
             route_status = by_route[route]
@@ -159,7 +159,7 @@ async def _turns(
             spans[row["n"]].append((row["from_us"], row["to_us"]))
     out = {}
     for i, (n, campaign_id, _, _, _) in enumerate(asked):
-        at_us, window_status = touches[n]["occurred_at_us"], found[n][campaign_id][Route(asked[i][3])].window_status
+        at_us, window_status = touches[n]["occurred_at_us"], statuses[n][campaign_id][Route(asked[i][3])].window_status
         came = [from_us for from_us, _ in spans[i] if from_us > at_us]
         left = [to_us for _, to_us in spans[i] if to_us <= at_us]
         if came and (window_status is WindowStatus.BEFORE_ASSOCIATION or not left):
@@ -170,10 +170,10 @@ async def _turns(
 
 
 async def _assets(
-    snapshot: Snapshot, touches: Sequence[Any], found: dict[int, dict[str, dict[Route, RouteStatus]]]
+    snapshot: Snapshot, touches: Sequence[Any], statuses: dict[int, dict[str, dict[Route, RouteStatus]]]
 ) -> dict[int, NamedAsset]:
     keys = {touch[column] for touch in touches for column in ("asset_or_page_key", "via")}
-    keys |= {b.asset for by_campaign in found.values() for by in by_campaign.values() for b in by.values()}
+    keys |= {b.asset for by_campaign in statuses.values() for by in by_campaign.values() for b in by.values()}
     return await named_assets(snapshot, {key for key in keys if key is not None})
 
 

@@ -54,7 +54,7 @@ class GenerationNumbers:
         names = {row["contact"]: row["name"] for row in await snapshot.fetch(CONTACTS)}
         rows = await snapshot.fetch(DEALS)
         deal_ids = {row["deal"]: row["deal_id"] for row in rows}
-        found = await campaign_numbers(snapshot, campaigns, ALL_TIME, model)
+        numbers = await campaign_numbers(snapshot, campaigns, ALL_TIME, model)
         behind: dict[tuple[str, str], set[str]] = defaultdict(set)
         for metric in CONTACT_METRICS:
             for row in await contacts_behind(snapshot, list(campaigns), metric, ALL_TIME, model):
@@ -62,7 +62,7 @@ class GenerationNumbers:
         paid = [share for share in await shares(snapshot, ALL_TIME, model) if share.has_amount]
         side = cls(
             snapshot, campaigns, names, {row["deal_id"]: dict(row) for row in rows},
-            {campaigns[key]: one for key, one in found.items()}, behind, {(deal_ids[s.deal], s.event_id): s for s in paid},
+            {campaigns[key]: one for key, one in numbers.items()}, behind, {(deal_ids[s.deal], s.event_id): s for s in paid},
         )  # fmt: skip
         for share in paid:
             for campaign, minor in share.parts or [("", share.share_minor)]:
@@ -70,29 +70,29 @@ class GenerationNumbers:
         return side
 
 
-async def difference(one: Snapshot, other: Snapshot, model: str) -> dict[str, Any]:
-    """How `other` differs from `one`, revenue shared out under `model`. Every value is a pair: of `one`, and of `other`."""
-    a, b = await GenerationNumbers.of(one, model), await GenerationNumbers.of(other, model)
+async def difference(first: Snapshot, other: Snapshot, model: str) -> dict[str, Any]:
+    """How `other` differs from `first`, revenue shared out under `model`. Every value is a pair: of `first`, and of `other`."""
+    a, b = await GenerationNumbers.of(first, model), await GenerationNumbers.of(other, model)
     contacts = _contacts(a, b)
     return {
         "model": model,
-        "as_of": [str(one.as_of), str(other.as_of)],
+        "as_of": [str(first.as_of), str(other.as_of)],
         "campaigns": _campaigns(a.numbers, b.numbers),
         "deals": _deals(a, b),
         "contacts": await _with_touches(a, b, contacts),
     }
 
 
-async def campaigns_that_differ(one: Snapshot, other: Snapshot, model: str) -> list[dict[str, Any]]:
+async def campaigns_that_differ(first: Snapshot, other: Snapshot, model: str) -> list[dict[str, Any]]:
     """The part of `difference` that is about campaigns, with their names: what each gains or loses, in all time."""
     numbers: list[dict[str, CampaignNumbers]] = []
     names: dict[str, str | None] = {}
-    for snapshot in (one, other):
+    for snapshot in (first, other):
         rows = {row["campaign"]: row for row in await snapshot.fetch(CAMPAIGNS)}
         names |= {row["campaign_id"]: row["name"] for row in rows.values()}
         ids = {key: row["campaign_id"] for key, row in rows.items()}
-        found = await campaign_numbers(snapshot, ids, ALL_TIME, model)
-        numbers.append({ids[key]: values for key, values in found.items()})
+        of_generation = await campaign_numbers(snapshot, ids, ALL_TIME, model)
+        numbers.append({ids[key]: values for key, values in of_generation.items()})
     return [values | {"name": names[values["campaign_id"]]} for values in _campaigns(*numbers)]
 
 

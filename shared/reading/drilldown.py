@@ -131,8 +131,8 @@ async def contacts_behind(
         return await snapshot.fetch(CONTACTS[metric], *asked)
     if model in MODEL_PLACES:
         return await snapshot.fetch(CONTACTS[metric], *asked, places(snapshot, [model]))
-    found = await earning_contacts(snapshot, campaigns, span, model)
-    columns = [campaign for campaign, _ in found], [contact for _, contact in found], list(found.values())
+    earning = await earning_contacts(snapshot, campaigns, span, model)
+    columns = [campaign for campaign, _ in earning], [contact for _, contact in earning], list(earning.values())
     return await snapshot.fetch(EARNING_CONTACTS, *asked, *columns)
 
 

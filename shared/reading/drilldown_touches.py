@@ -255,8 +255,8 @@ async def with_their_reasons(
     if not places:
         return []
     touches = await owned_touches(snapshot, places)
-    found = await route_statuses(snapshot, touches)
-    by_routes = [found[n][campaign[1]] for n in range(len(touches))]
+    statuses = await route_statuses(snapshot, touches)
+    by_routes = [statuses[n][campaign[1]] for n in range(len(touches))]
     decided = [(route := deciding_route(by_route, among), by_route[route]) for by_route in by_routes]
     owners = await named_contacts(snapshot, {t["contact"] for t in touches if t["contact"] is not None})
     keys = {status.asset or status.key for route, status in decided if route is not Route.UTM}

@@ -140,9 +140,9 @@ def _machine_by(flags: int) -> str:
 
 async def _campaigns(snapshot: Snapshot, touch: Any, who: NamedContact | None) -> list[dict[str, Any]]:
     """Whether a touch counts for each campaign that ever held or claimed what it touched, each with a sentence that says why."""
-    found = (await route_statuses(snapshot, [touch]))[0]
+    statuses = (await route_statuses(snapshot, [touch]))[0]
     (in_campaigns,) = await touches_in_campaigns(snapshot, [touch], [who])
-    campaigns = {by.campaign for by_route in found.values() for by in by_route.values()}
+    campaigns = {by.campaign for by_route in statuses.values() for by in by_route.values()}
     names = {r["campaign_id"]: r["name"] for r in await snapshot.fetch(CAMPAIGN_NAMES, list(campaigns))}
     clock = LocalTime(snapshot.zone)
     return [
@@ -151,7 +151,7 @@ async def _campaigns(snapshot: Snapshot, touch: Any, who: NamedContact | None) -
             "says": in_campaigns[one["campaign_id"]].sentence(clock, names[one["campaign_id"]] or one["campaign_id"]),
         }
         for one in campaigns_of_touch(
-            TrafficClass(touch["traffic_class"]), {c: window_statuses_of(by_route) for c, by_route in found.items()}
+            TrafficClass(touch["traffic_class"]), {c: window_statuses_of(by_route) for c, by_route in statuses.items()}
         )
     ]
 

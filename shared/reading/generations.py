@@ -65,12 +65,12 @@ class Listed:
 
 async def generations(connection: Any) -> list[Listed]:
     """All generations, the oldest first. The connection may be in a transaction."""
-    found = []
+    listed = []
     for row in await connection.fetch(GENERATIONS, shape()):
         events, size = await _measured(connection, row["name"])
         name = row["name"].removeprefix(WHAT_IF)
-        found.append(Listed(name, _state(row), row["ours"], size, events, dict(row) | {"name": name}))
-    return found
+        listed.append(Listed(name, _state(row), row["ours"], size, events, dict(row) | {"name": name}))
+    return listed
 
 
 def _state(row: asyncpg.Record) -> State:

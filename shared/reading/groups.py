@@ -74,22 +74,22 @@ def _parts(touches: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 async def _by_asset(snapshot: Snapshot, by: GroupBy, touches: Sequence[Any]) -> list[Group]:
-    asked = [
+    looked_up = [
         (n, t["asset_or_page_key"], t["occurred_at_us"])
         for n, t in enumerate(touches)
         if t["asset_or_page_key"] is not None
     ]
-    rows = await snapshot.fetch(ASSETS_OF, *map(list, zip(*asked, strict=True))) if asked else []
-    found = {row["n"]: row for row in rows}
+    rows = await snapshot.fetch(ASSETS_OF, *map(list, zip(*looked_up, strict=True))) if looked_up else []
+    assets = {row["n"]: row for row in rows}
     out = []
     for n, touch in enumerate(touches):
-        asset_id = touch["asset_id"] if touch["asset_id"] is not None or n not in found else found[n]["asset_id"]
+        asset_id = touch["asset_id"] if touch["asset_id"] is not None or n not in assets else assets[n]["asset_id"]
         if asset_id is None:
             out.append(Group(None, NoGroup.NO_ASSET))
         elif by is GroupBy.ASSET:
             out.append(Group(asset_id))
         else:
-            out.append(named_group(found[n]["asset_type"] if n in found else None, NoGroup.NO_ASSET_TYPE))
+            out.append(named_group(assets[n]["asset_type"] if n in assets else None, NoGroup.NO_ASSET_TYPE))
     return out
 
 

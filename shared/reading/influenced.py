@@ -26,10 +26,10 @@ class Piece(NamedTuple):
     contacts: Sequence[bytes]
 
 
-def pieces_of(found: BucketSums, edges_us: Sequence[int]) -> list[Piece]:
+def pieces_of(sums: BucketSums, edges_us: Sequence[int]) -> list[Piece]:
     """The pieces of one subject, in order: before the first instant, and between each two. Times without contacts are left out."""
     between = enumerate(pairwise([BEGINNING_US, *edges_us]))
-    return [Piece(from_us, to_us, found.contacts[n]) for n, (from_us, to_us) in between if n in found.contacts]
+    return [Piece(from_us, to_us, sums.contacts[n]) for n, (from_us, to_us) in between if n in sums.contacts]
 
 
 async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges_us: tuple[int, int]) -> list[Piece]:
@@ -46,9 +46,9 @@ async def influenced_by_day(snapshot: Snapshot, days: Days, campaign: int, edges
     if spans:
         bounds = {at_us for span in spans[campaign] for at_us in _day_bounds(days, span)}
         finer_us = sorted({*edges_us, *bounds})
-        found = {campaign: BucketSums()}
-        await add_of_cells(found, snapshot, days, finer_us, spans)
-        pieces += pieces_of(found[campaign], finer_us)
+        sums = {campaign: BucketSums()}
+        await add_of_cells(sums, snapshot, days, finer_us, spans)
+        pieces += pieces_of(sums[campaign], finer_us)
     return sorted(piece for piece in pieces if piece.to_us <= edges_us[1])
 
 

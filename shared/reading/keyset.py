@@ -92,7 +92,7 @@ async def looked_through(
 
     `read(key, n)` reads at most `n` of the next rows after a key. `behind` gives what answers show of the rows that are behind it, by `column`.
     """
-    found: list[tuple[Any, Any]] = []
+    page: list[tuple[Any, Any]] = []
     key = None if after is None else list(after)
     for _ in range(LOOKED_THROUGH_MAX // AT_ONCE):
         rows = await read(key, AT_ONCE + 1)
@@ -101,9 +101,9 @@ async def looked_through(
         for n, row in enumerate(rows):
             key = order.key_of(row)
             if row[column] in details:
-                found.append((row, details[row[column]]))
-                if len(found) == limit:
-                    return found, key if more or n + 1 < len(rows) else None
+                page.append((row, details[row[column]]))
+                if len(page) == limit:
+                    return page, key if more or n + 1 < len(rows) else None
         if not more:
-            return found, None
-    return found, key
+            return page, None
+    return page, key

@@ -24,24 +24,26 @@ async def new_contacts(
     days = None if by_touches else await cells_days(snapshot)
     read = None if days is None else await days_read(snapshot, days, campaigns, edges_us, PENDING_NEW)
     alone = list(campaigns) if read is None else [campaign for campaign in campaigns if campaign not in read.through]
-    found: dict[tuple[int, int], NewContacts] = {}
+    by_bucket: dict[tuple[int, int], NewContacts] = {}
     if alone:
         for row in await snapshot.fetch(BY_KEYS, alone, edges_us[0], edges_us[-1], list(edges_us[:-1])):
-            found[row["campaign"], row["bucket"]] = NewContacts(row["by_first_touch"], row["by_last_touch"])
+            by_bucket[row["campaign"], row["bucket"]] = NewContacts(row["by_first_touch"], row["by_last_touch"])
     if read is None or not read.through:
-        return found
+        return by_bucket
     parts = [
         ((row["campaign"], row["bucket"]), NewContacts(row["by_first_touch"], row["by_last_touch"]))
         for row in await snapshot.fetch(OF_DAYS, *read.arguments(), read.buckets())
     ]
-    asked = [
+    wanted_spans = [
         (campaign, max(from_us, edges_us[0]), min(to_us, edges_us[-1]))
         for campaign, spans in read.spans().items()
         for from_us, to_us in spans
     ]
-    parts += (await new_in_spans(snapshot, [span for span in asked if span[1] < span[2]], edges_us)).items()
+    parts += (await new_in_spans(snapshot, [span for span in wanted_spans if span[1] < span[2]], edges_us)).items()
     for place, new in parts:
         if 1 <= place[1] < len(edges_us):
-            had = found.get(place, NewContacts(0, 0))
-            found[place] = NewContacts(had.by_first_touch + new.by_first_touch, had.by_last_touch + new.by_last_touch)
-    return found
+            had = by_bucket.get(place, NewContacts(0, 0))
+            by_bucket[place] = NewContacts(
+                had.by_first_touch + new.by_first_touch, had.by_last_touch + new.by_last_touch
+            )
+    return by_bucket

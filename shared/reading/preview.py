@@ -234,8 +234,8 @@ async def _sharing(snapshot: Snapshot, campaigns: frozenset[int]) -> frozenset[i
     """The keys of the campaigns for which a touch of a won deal counts that counts for one of `campaigns`, too: they share what it earned."""
     if not campaigns:
         return frozenset()
-    found = await shares(snapshot, ALL_TIME, MODEL, campaigns)
-    return frozenset(campaign_key(campaign_id) for share in found for campaign_id, _ in share.parts)
+    won_shares = await shares(snapshot, ALL_TIME, MODEL, campaigns)
+    return frozenset(campaign_key(campaign_id) for share in won_shares for campaign_id, _ in share.parts)
 
 
 async def _idle(snapshot: Snapshot, batch: Batch, named: Subjects) -> list[Any]:
@@ -301,13 +301,13 @@ async def _state(
         campaigns |= await _earned(snapshot, of.earning)
     for campaign_id in named.campaigns & campaigns.keys():
         campaigns[campaign_id] |= await _campaign(snapshot, campaign_id)
-    found = await assets_now(snapshot, named.assets)
+    assets_by_id = await assets_now(snapshot, named.assets)
     held: dict[int, list[dict[str, Any]]] = {}
     for row in await snapshot.fetch(HELD, [asset_key(asset_id) for asset_id in named.assets]):
         to = None if row["to_us"] == END_US else to_rfc3339(row["to_us"])
         interval = {"campaign_id": row["campaign_id"], "from": to_rfc3339(row["from_us"]), "to": to}
         held.setdefault(row["asset"], []).append({**interval, "event_id": row["event_id"]})
-    assets = {id_: _asset(now, held.get(asset_key(id_), [])) for id_, now in found.items()}
+    assets = {id_: _asset(now, held.get(asset_key(id_), [])) for id_, now in assets_by_id.items()}
     return {"campaigns": campaigns, "assets": assets}
 
 
@@ -315,8 +315,8 @@ async def _earned(snapshot: Snapshot, campaigns: frozenset[int]) -> dict[str, di
     """Campaigns, by id, with what they earned."""
     rows = await snapshot.fetch(CAMPAIGNS, CAMPAIGNS_MAX, list(campaigns))
     ids = {row["campaign"]: row["campaign_id"] for row in rows}
-    found = await deal_numbers(snapshot, ids, ALL_TIME, [MODEL], "attributed_revenue") if ids else {}
-    earned = {ids[key]: one.earned[MODEL] for key, one in found.items()}
+    deals_by_campaign = await deal_numbers(snapshot, ids, ALL_TIME, [MODEL], "attributed_revenue") if ids else {}
+    earned = {ids[key]: one.earned[MODEL] for key, one in deals_by_campaign.items()}
     return {
         campaign_id: {"metrics": {
             "attributed_revenue": money_by_currency(one.minor), "contacts_with_attributed_revenue": one.contacts,

@@ -26,7 +26,7 @@ async def touch_items(snapshot: Snapshot, places: Sequence[Any]) -> list[dict[st
     """
     rows = await owned_touches(snapshot, places)
     who = await named_contacts(snapshot, {row["contact"] for row in rows if row["contact"] is not None})
-    found, by = await window_statuses(snapshot, rows), await traffic_sources(snapshot, rows)
+    statuses, by = await window_statuses(snapshot, rows), await traffic_sources(snapshot, rows)
     via, assets = await via_assets(snapshot, rows), await touched_assets(snapshot, rows)
     out = []
     for n, row in enumerate(rows):
@@ -39,7 +39,7 @@ async def touch_items(snapshot: Snapshot, places: Sequence[Any]) -> list[dict[st
                 "contact": None if owner is None else owner.name, "name": None if owner is None else owner.called,
                 "email": None if owner is None else owner.email, "asset": assets[n], "via_asset_id": via[n], "url": row["url"],
                 "utm_campaign": utm, **traffic_source_fields(by[n]),
-                "campaigns": counting(TrafficClass(row["traffic_class"]), found[n]),
+                "campaigns": counting(TrafficClass(row["traffic_class"]), statuses[n]),
             }
         )  # fmt: skip
     return out

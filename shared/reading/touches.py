@@ -81,8 +81,8 @@ def statuses_by_route(row: Any) -> dict[Route, WindowStatus]:
 
 async def window_statuses(snapshot: Snapshot, touches: Sequence[Any]) -> dict[int, WindowStatuses]:
     """As `route_statuses`, without the keys; every touch of the list has an entry."""
-    found = await route_statuses(snapshot, touches)
-    return {n: {c: window_statuses_of(by_route) for c, by_route in found[n].items()} for n in range(len(touches))}
+    by_touch = await route_statuses(snapshot, touches)
+    return {n: {c: window_statuses_of(by_route) for c, by_route in by_touch[n].items()} for n in range(len(touches))}
 
 
 async def traffic_sources(snapshot: Snapshot, touches: Sequence[Any]) -> list[TrafficSource]:
@@ -105,7 +105,7 @@ async def traffic_sources(snapshot: Snapshot, touches: Sequence[Any]) -> list[Tr
 
 async def via_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[str | None]:
     """The id of the asset that each touch came by: the one that it names, else the one whose link it came by; None if there is none."""
-    found = {n: touch["via_asset_id"] for n, touch in enumerate(touches)}
+    asset_ids = {n: touch["via_asset_id"] for n, touch in enumerate(touches)}
     asked = [
         (n, touch["via"], touch["occurred_at_us"])
         for n, touch in enumerate(touches)
@@ -113,19 +113,21 @@ async def via_assets(snapshot: Snapshot, touches: Sequence[Any]) -> list[str | N
     ]
     if asked:
         rows = await snapshot.fetch(LINKS, *map(list, zip(*asked, strict=True)))
-        found |= {row["n"]: row["asset_id"] for row in rows}
-    return [found[n] for n in range(len(touches))]
+        asset_ids |= {row["n"]: row["asset_id"] for row in rows}
+    return [asset_ids[n] for n in range(len(touches))]
 
 
-def counting(traffic_class: TrafficClass, found: WindowStatuses) -> list[str]:
+def counting(traffic_class: TrafficClass, statuses: WindowStatuses) -> list[str]:
     """The ids of the campaigns that a touch counts for, in order."""
-    return [campaign_id for campaign_id, by_route in sorted(found.items()) if kept_out(traffic_class, by_route) is None]
+    return [
+        campaign_id for campaign_id, by_route in sorted(statuses.items()) if kept_out(traffic_class, by_route) is None
+    ]
 
 
-def campaigns_of_touch(traffic_class: TrafficClass, found: WindowStatuses) -> list[dict[str, Any]]:
+def campaigns_of_touch(traffic_class: TrafficClass, statuses: WindowStatuses) -> list[dict[str, Any]]:
     """Whether a touch counts for each campaign that ever held or claimed what it touched, and through which routes or why not."""
     out = []
-    for campaign_id, by_route in sorted(found.items()):
+    for campaign_id, by_route in sorted(statuses.items()):
         if (why := kept_out(traffic_class, by_route)) is None:
             through = [route.name.lower() for route in Route if by_route.get(route) is WindowStatus.COUNTS]
             out.append({"campaign_id": campaign_id, "counts": True, "through": through})

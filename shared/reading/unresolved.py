@@ -163,16 +163,16 @@ async def _campaigns(snapshot: Snapshot, limit: int, after: int | str) -> Page:
 async def _keys(snapshot: Snapshot, kind: str, after: int, limit: int, walked_max: int) -> tuple[list[int], int | None]:
     """The next keys of a kind, in order, and the key up to which these are all; None if there are no more."""
     of_kind = {"assets": (TOUCHED_ASSETS, LEADING_ASSETS, NAMED_ASSETS), "utm_values": (UTM_VALUES,), "pages": (PAGES,)}
-    found: set[int] = set()
+    keys: set[int] = set()
     ends: list[int] = []
     for statement in of_kind[kind]:
         arguments = (after, limit) if statement is NAMED_ASSETS else (after, limit, walked_max)
         rows = await snapshot.fetch(statement, *arguments)
-        found |= {row["key"] for row in rows if row["wanted"]}
+        keys |= {row["key"] for row in rows if row["wanted"]}
         if rows and (len(rows) == limit or rows[-1]["cut"]):
             ends.append(rows[-1]["key"])
     end = min(ends, default=None)
-    return sorted(key for key in found if end is None or key <= end), end
+    return sorted(key for key in keys if end is None or key <= end), end
 
 
 async def _described(snapshot: Snapshot, kind: str, keys: Sequence[int]) -> list[dict[str, Any]]:
@@ -194,10 +194,10 @@ async def _described(snapshot: Snapshot, kind: str, keys: Sequence[int]) -> list
 
 async def _assets(snapshot: Snapshot, keys: Sequence[int]) -> list[dict[str, Any]]:
     """Assets with the number of touches and of other events that name them."""
-    found: dict[int, dict[str, Any]] = {}
+    assets: dict[int, dict[str, Any]] = {}
 
     def add(key: int, asset_id: str, events: int, first_us: int, last_us: int) -> None:
-        was = found.setdefault(key, {"asset_id": asset_id, "events": 0, "first_us": first_us, "last_us": last_us})
+        was = assets.setdefault(key, {"asset_id": asset_id, "events": 0, "first_us": first_us, "last_us": last_us})
         was["events"] += events
         was["first_us"], was["last_us"] = min(was["first_us"], first_us), max(was["last_us"], last_us)
 
@@ -207,7 +207,7 @@ async def _assets(snapshot: Snapshot, keys: Sequence[int]) -> list[dict[str, Any
     for row in await snapshot.fetch(ASSET_EVENTS, list(keys)):
         event: Any = decode_event(row["body"])
         add(row["key"], event.asset_id, row["events"], row["first_us"], row["last_us"])
-    ordered = [found[key] for key in keys if key in found]
+    ordered = [assets[key] for key in keys if key in assets]
     return [{"asset_id": f["asset_id"], "events": f["events"], **_seen(f["first_us"], f["last_us"])} for f in ordered]
 
 
