@@ -92,7 +92,7 @@ def test_a_contact_that_left_a_deal_is_shown_as_such(page: Page, up: Up) -> None
 def test_an_events_drawer_names_its_contact(page: Page, up: Up) -> None:
     opened(page, up, "deal?id=won")
     page.locator("#journey .step", has_text="Email clicked").first.get_by_role("button").click()
-    expect(page.locator("dialog .said a").first).to_have_text("Kari Moe")
+    expect(page.locator("dialog .findings a").first).to_have_text("Kari Moe")
     without_a_finding(page)
 
 

@@ -402,7 +402,7 @@ def test_the_days_of_a_range_and_of_what_it_is_compared_with_are_said_and_asked_
     asked: list[str] = []
     page.on("request", lambda request: asked.append(unquote(request.url)))
     page.goto(page.url.replace("operations", f"campaigns?{RANGE}&compare=previous"))
-    expect(page.locator("#range-said")).to_have_text("1 Jan to 31 Mar 2024, against 1 Oct to 31 Dec 2023")
+    expect(page.locator("#range-days")).to_have_text("1 Jan to 31 Mar 2024, against 1 Oct to 31 Dec 2023")
     assert any("/v1/campaigns?" in url and "compare=2023-10-01..2024-01-01" in url for url in asked)
     assert any("/v1/reports/" in url and "from=2023-10-01&to=2024-01-01" in url for url in asked)
 

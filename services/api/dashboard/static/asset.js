@@ -8,7 +8,7 @@ import { counted, dayOf, instantOf, money, moneyText, num, today } from "./forma
 import { calledOf, campaignNames, door, fitting, listDrawer, others, ranks, swatch, who } from "./parts.js";
 import { chosen, link, rangeControls, rangeOnly, run } from "./shell.js";
 import { shownEvent } from "./why.js";
-import { ASSET_TYPES, assetTypeName, METRICS, statisticsSaid, typeName } from "./words.js";
+import { ASSET_TYPES, assetTypeName, METRICS, statisticsText, typeName } from "./words.js";
 
 const ID = chosen("id"), WEEK = 7, PATH = `/v1/assets/${encodeURIComponent(ID)}`;
 
@@ -57,7 +57,7 @@ function revenueTile(a, currency) {
   return tile(METRICS.influenced_revenue[0], result(a, "influenced_revenue", text), own && others(amounts, own.currency), fitting(text));
 }
 const numbers = (a, names, currency) => h("section", { class: "panel", "aria-labelledby": "numbers" }, h("h2", { class: "sr", id: "numbers" }, "Numbers"),
-  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), h("small", { class: "also wraps" }, statisticsSaid(a.statistics, num)), fitting(num(a.touches))),
+  h("div", { class: "tiles four" }, tile("Touches", touchesOf(a, names), h("small", { class: "also wraps" }, statisticsText(a.statistics, num)), fitting(num(a.touches))),
     ["influenced_contacts", "influenced_deals"].map(of => tile(METRICS[of][0], result(a, of))), revenueTile(a, currency)));
 
 function held(a, names) {

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { h, nothingOn, show } from "./dom.js";
 import { counted, dayOf, money, moneyText, num, percent } from "./format.js";
 import { csvButton, currencyControl, door, exact, fill, groupDrawer, inUnits, listDrawer, PART_DECIMALS, partText, ranks, stack, swatch, tried } from "./parts.js";
-import { bones, choices, chosen, choose, currencyAsked, link, query, rangeControls, rangeOnly, rangeSaid, run, select } from "./shell.js";
+import { bones, choices, chosen, choose, currencyAsked, link, query, rangeControls, rangeOnly, rangeText, run, select } from "./shell.js";
 import { ASSET_TYPES, channelName, DATA_DRIVEN, DATA_DRIVEN_SAYS, MODELS, typeName } from "./words.js";
 
 const GROUPS = { campaign: "Campaign", asset: "Asset", asset_type: "Type of asset", interaction: "Interaction", channel: "Channel", source: "Source", medium: "Medium", utm_campaign: "utm_campaign", owner: "Owner" };
@@ -83,8 +83,8 @@ function table(data, k, again) {
   const left = hidden.reduce((sum, p) => sum + p.minor, 0n), rest = of === "revenue" ? inUnits(left, PART_DECIMALS).replace(/0{4}$/, "") : partText(left);
   // Each number opens the deals or contacts behind it; what the group earned or brought of them adds up to the row. A data-driven model has no shares
   // of deals and contacts: they are shown with those under the linear one, and the amount of a row opens nothing.
-  const behind = (p, said, what) => door(said, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
-    name: p === null ? `${OF[of]}, in all` : p.name, value: said.cloneNode?.(true) ?? said, asked: { ...rangeOnly(), group_by: by, model: model in DATA_DRIVEN ? "linear" : model, currency: report.currency }, of,
+  const behind = (p, shown, what) => door(shown, `${what}-${p === null ? "all" : p.group ?? p.reason}`, () => groupDrawer({
+    name: p === null ? `${OF[of]}, in all` : p.name, value: shown.cloneNode?.(true) ?? shown, asked: { ...rangeOnly(), group_by: by, model: model in DATA_DRIVEN ? "linear" : model, currency: report.currency }, of,
     kind: what === "contacts" || of === "contacts" ? "contacts" : "deals", group: p?.group, reason: p?.group === null ? p.reason : null,
   }));
   const longest = of === "revenue" ? 0 : Math.max(...[...parts.map(p => p.text), report.total[model]].map(text => parted(text)[1].length)), ofDeals = of !== "contacts";
@@ -161,7 +161,7 @@ function draw(host, data, status, refresh) {
       h("div", { id: "models-host" }), h("div", { id: "groups-host" }), h("div", { id: "none-host" }), h("div", { id: "paths-host" }));
   }
   if (of === "revenue") currencyControl(document.getElementById("currency"), report, refresh); else show(document.getElementById("currency"));
-  show(document.getElementById("sum"), h("span", {}, writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`), rangeSaid());
+  show(document.getElementById("sum"), h("span", {}, writeText(report.total[model], of, report.currency), of === "revenue" ? " of won revenue" : ` ${OF[of].toLowerCase()}`), rangeText());
   if (!report.rows.some(row => row.deals || row.contacts) && !report.other_currencies?.length) {
     opened = latest = null;
     show(document.getElementById("models-host"), emptyState(of));

@@ -7,10 +7,10 @@ import { h, show } from "./dom.js";
 import { addAssets, addToBudget, deleteCampaign, editCampaign, recordSpend, registerAsset } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, today } from "./format.js";
 import { campaignNames, door, drawer, fitting, inUnits, keptOut, others, outDrawer, ranks } from "./parts.js";
-import { asCompared, comparedWith, daysSaid } from "./ranges.js";
-import { choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
+import { asCompared, comparedWith, daysText } from "./ranges.js";
+import { choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeText, run } from "./shell.js";
 import { shownEvent, whyPanel } from "./why.js";
-import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, statisticsSaid } from "./words.js";
+import { ASSET_TYPES, assetTypeName, HIDDEN, INEFFECTIVE, isMoney, METRICS, statisticsText } from "./words.js";
 
 const ID = chosen("id");
 const PATH = `/v1/campaigns/${encodeURIComponent(ID)}`;
@@ -43,7 +43,7 @@ async function unsettledOf(overview, asked) {
 }
 
 const name = c => c.name || c.campaign_id;
-const period = daysSaid;
+const period = daysText;
 
 const charted = () => chosen("chart") in METRICS ? chosen("chart") : "sessions";
 
@@ -81,7 +81,7 @@ function head({ campaign: c, overview, roi, asked, before }) {
     c.utm_campaign.length > 0 && h("p", { class: "facts" }, "Claims ", c.utm_campaign.map(u =>
       h("span", { class: "chip" }, h("span", {}, h("span", { class: "mono" }, u.value), `, since ${dayOf(u.since)}`)))),
     overview.compare && !overview.compare.complete && h("p", { class: "facts", id: "not-whole" }, NOT_WHOLE),
-    h("p", { class: "facts" }, rangeSaid(before), h("span", { id: "settled" }, !overview.settled_through ? "No event came in live yet, so it is not known how late events come."
+    h("p", { class: "facts" }, rangeText(before), h("span", { id: "settled" }, !overview.settled_through ? "No event came in live yet, so it is not known how late events come."
       : unsettledPart(asked, overview.settled_through) ? `Settled through ${instantOf(overview.settled_through)}; what came later may still grow.` : settledMark(null)))];
 }
 
@@ -208,7 +208,7 @@ const inPercent = ratio => `${num(BigInt(ratio.replace(".", ""))).replace("-", "
 function returns(data, currency) {
   const { roi, roiCurrency, campaign: c } = data, called = name(c), held = new Map(data.assets.map(a => [a.asset_id, a.name || a.asset_id]));
   if (!roi) return null;
-  const line = (text, said) => said != null && h("tr", {}, h("th", { scope: "row" }, text), h("td", { class: "n" }, said));
+  const line = (text, value) => value != null && h("tr", {}, h("th", { scope: "row" }, text), h("td", { class: "n" }, value));
   const cash = m => m && money(m.amount, m.currency), of = { campaign_id: ID, name: called, currency: c.budget?.currency || currency };
   return h("section", { class: "panel", "aria-labelledby": "roi" },
     h("header", {}, h("div", {}, h("h2", { id: "roi" }, "Cost and return"), h("p", {}, `In ${roiCurrency}, of this range.`))),
@@ -238,14 +238,14 @@ const deals = (data, why) => h("section", { class: "panel", "aria-labelledby": "
     : h("p", { class: "pad muted" }, "No deal has been won with it in this range."));
 
 const one = type => type ? assetTypeName(type) : "";
-const said = statistics => statisticsSaid(statistics, num) || "no touch yet";
+const touchesText = statistics => statisticsText(statistics, num) || "no touch yet";
 
 function assetRow(a) {
   const people = Math.max(0, ...Object.values(a.contacts));
   return h("tr", { role: "row", class: a.visible ? null : "hid" },
     h("td", { role: "cell", class: "wide keep" }, h("a", { href: link("asset", { id: a.asset_id }) }, a.name || a.asset_id), " ", (a.network || a.ad_type) && h("span", { class: "muted" }, [a.network, a.ad_type].filter(Boolean).join(", "), " "), a.hidden_reason && h("span", { class: "chip off" }, "hidden: " + HIDDEN[a.hidden_reason]),
-      Object.values(a.not_shown).map(types => h("span", { class: "chip off" }, said(types) + " stayed with the campaign that held it"))),
-    h("td", { role: "cell", class: "two", "data-l": "Touches" }, said(a.statistics)), h("td", { role: "cell", class: "n", "data-l": "Contacts" }, num(people)),
+      Object.values(a.not_shown).map(types => h("span", { class: "chip off" }, touchesText(types) + " stayed with the campaign that held it"))),
+    h("td", { role: "cell", class: "two", "data-l": "Touches" }, touchesText(a.statistics)), h("td", { role: "cell", class: "n", "data-l": "Contacts" }, num(people)),
     h("td", { role: "cell", class: "n", "data-l": "Held since" }, dayOf(a.associated_at), a.held_until && ` to ${dayOf(a.held_until)}`));
 }
 

@@ -7,8 +7,8 @@ import { h, nothingOn, show, sr } from "./dom.js";
 import { createCampaign } from "./forms.js";
 import { counted, dayOf, instantOf, minor, money, moneyText, num, percent, today } from "./format.js";
 import { csvButton, door, drawer, currencyControl, fitting, groupDrawer, inUnits, others, ranks, stack, swatch } from "./parts.js";
-import { asCompared, COMPARED, comparedWith, daysSaid, spanOf } from "./ranges.js";
-import { allCurrencies, choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeSaid, run } from "./shell.js";
+import { asCompared, COMPARED, comparedWith, daysText, spanOf } from "./ranges.js";
+import { allCurrencies, choices, choose, chosen, compareControl, currencyAsked, link, modelControl, query, rangeControls, rangeOnly, rangeText, run } from "./shell.js";
 import { isMoney, METRICS } from "./words.js";
 
 const COLUMNS = [
@@ -35,7 +35,7 @@ async function load(status) {
   return { report: now, then, complete: null, through: status.settled_through, part, askPart: () => report(part), list, askList, model: asked.model, before };
 }
 
-const period = daysSaid;
+const period = daysText;
 export const state = c => {
   if (c.deleted_at) return "Deleted";
   if (c.ends_on && c.ends_on < today()) return "Ended";
@@ -96,11 +96,11 @@ const weight = (c, metric, currency) => isMoney(metric) ? minor(inCurrency(c.met
 
 // How much of a number may still change, read when its drawer opens; nothing if all of it is settled.
 function mark(id, metric, currency, part) {
-  const said = h("span", {});
+  const settled = h("span", {});
   if (part) get(`/v1/campaigns/${encodeURIComponent(id)}/overview`, { ...query(), ...part }).then(({ metrics }) => {
-    if (weight({ metrics }, metric, currency)) show(said, settledMark(isMoney(metric) ? moneyText(inCurrency(metrics[metric], currency).amount.split(".")[0], currency) : num(metrics[metric])));
+    if (weight({ metrics }, metric, currency)) show(settled, settledMark(isMoney(metric) ? moneyText(inCurrency(metrics[metric], currency).amount.split(".")[0], currency) : num(metrics[metric])));
   }, error => { if (!(error instanceof Problem)) throw error; }); // the number stands without it
-  return said;
+  return settled;
 }
 
 function row(c, now) {
@@ -215,7 +215,7 @@ async function drawList(host, data, k) {
     show(into, items.length ? table(now) : empty(data.report.currency));
   };
   const running = items.filter(c => !state(c)).length;
-  show(document.getElementById("count"), h("span", {}, `${counted(items.length, "campaign")}, ${num(running)} running`), rangeSaid(data.before), !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
+  show(document.getElementById("count"), h("span", {}, `${counted(items.length, "campaign")}, ${num(running)} running`), rangeText(data.before), !data.complete && h("span", { id: "not-whole" }, NOT_WHOLE));
   show(document.getElementById("won-host"), wonRevenue(data, k, now.names));
   now.redraw();
   if (!data.part) return;

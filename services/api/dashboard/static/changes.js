@@ -31,7 +31,7 @@ function control(field, changed) {
 
 // A form in a drawer. `events(values)` are what is previewed; `call(values, move)` does it and answers the ids of its events in order.
 // `fields` are controls ({name, label, …; `form` is how a value is written, `wrong` says so}) or `own`, {row, values(), focus()}. `check(preview, values)` may name a field and what is wrong
-// with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is said while there are no events. `what(values, names)` is a sentence
+// with it in what is previewed; `guard(values)` does so where nothing is previewed. `missing` is shown while there are no events. `what(values, names)` is a sentence
 // about what is done that the preview itself does not have.
 export function changeDrawer({ title, above, says, fields = [], own = null, missing = own?.missing, events, call, verb, check = () => null, guard = async () => null, done = () => null, changed = () => {}, what = () => null }) {
   const names = campaignNames(), form = h("form", { class: "change", novalidate: true }), outcome = h("div", { class: "outcome", "aria-live": "polite" });
@@ -53,8 +53,8 @@ export function changeDrawer({ title, above, says, fields = [], own = null, miss
   }
   // What the API says is wrong, at the field that it names; else below the form.
   function refused(error, ...more) {
-    const one = error.body.rejected?.[0], said = one ? one.message : error.message;
-    if (!wrongAt(one ? one.field : error.body.field, said)) show(outcome, h("p", { class: "bad", role: "alert" }, said, error.status >= 500 && [" ", h("span", { class: "mono" }, error.reference)]), more);
+    const one = error.body.rejected?.[0], message = one ? one.message : error.message;
+    if (!wrongAt(one ? one.field : error.body.field, message)) show(outcome, h("p", { class: "bad", role: "alert" }, message, error.status >= 500 && [" ", h("span", { class: "mono" }, error.reference)]), more);
     else show(outcome, more);
   }
   async function trying(work, failed) {

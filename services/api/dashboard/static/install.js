@@ -120,14 +120,14 @@ function seen({ browsers, names, events }) {
 
 function draw(host) {
   if (host.childNodes.length) return;
-  const code = h("pre", { class: "api", id: "line", tabindex: 0 }), said = h("span", { class: "muted", role: "status" }), problem = h("p", { role: "alert" });
+  const code = h("pre", { class: "api", id: "line", tabindex: 0 }), copyStatus = h("span", { class: "muted", role: "status" }), problem = h("p", { role: "alert" });
   const redraw = () => { show(code, line()); };
   const field = (id, label, placeholder, name) => h("p", {}, h("label", { for: id }, label, " "),
     h("input", { class: "field", id, placeholder, value: state[name], autocomplete: "off", spellcheck: "false", size: 40,
       oninput: event => { state[name] = event.target.value.trim(); redraw(); look(); } }));
   const option = ([name, label, says]) => h("p", {}, h("label", {}, h("input", { type: "checkbox", id: "option-" + name,
     onchange: event => { state.options[name] = event.target.checked; redraw(); } }), " ", label), " ", h("small", { class: "muted" }, says));
-  const copy = async () => show(said, await copied(line(), code));
+  const copy = async () => show(copyStatus, await copied(line(), code));
   async function make() {
     try {
       const made = await postJson("/v1/keys", { scope: "collect" });
@@ -159,7 +159,7 @@ function draw(host) {
       h("p", {}, "Before the end of its <head>. It stores a cookie for 13 months, so ask your visitors first where the law wants it."))),
     h("div", { class: "pad" }, h("div", { class: "install-fields" }, field("collect", "Collect key", "tlc_…", "key"), h("p", { class: "bar" }, h("button", { class: "btn", type: "button", onclick: make }, "Make a new key"), problem),
       field("host", "Address of Touchline", "https://touchline.shop.example", "host"), field("domains", "Your domains, if there are several", "shop.example, second.example", "domains"),
-      OPTIONS.map(option)), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), said))),
+      OPTIONS.map(option)), code, h("p", { class: "bar" }, h("button", { class: "btn main", type: "button", onclick: copy }, "Copy"), copyStatus))),
     h("section", { class: "panel", "aria-labelledby": "arrive" }, h("header", {}, h("div", {}, h("h2", { id: "arrive" }, "2. Open a page of yours"),
       h("p", {}, "What the latest events were, and what each counted for."))), h("div", { class: "pad" }, now)));
   redraw();

@@ -36,13 +36,13 @@ function refused(s) {
 
 // The dead letters of a reason, in a drawer: what is wrong with each, what was sent, and sending it again.
 async function letters(reason) {
-  const list = h("ol", { class: "letters" }), said = h("p", { role: "status" }), more = h("div", { class: "bar" });
-  openDrawer({ title: refusalName(reason), above: "Refused events" }, h("p", { class: "soft" }, "To send one again is of use once what was wrong is mended, as by another release or setting. It then counts as of when it was received."), said, list, more);
+  const list = h("ol", { class: "letters" }), outcome = h("p", { role: "status" }), more = h("div", { class: "bar" });
+  openDrawer({ title: refusalName(reason), above: "Refused events" }, h("p", { class: "soft" }, "To send one again is of use once what was wrong is mended, as by another release or setting. It then counts as of when it was received."), outcome, list, more);
   const act = (item, row, method, path, done) => async () => {
     try {
       await send(method, `/v1/dead-letters/${item.number}${path}`);
       row.remove();
-      show(said, `${done} number ${item.number}.`);
+      show(outcome, `${done} number ${item.number}.`);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       show(row.querySelector(".bad"), error.code === "refused_again" ? `Refused again: ${error.message}` : error.message);
@@ -75,7 +75,7 @@ const compared = v => [v.tables && counted(v.tables, "table"), v.rows != null &&
 const by = v => v.made_by === "rebuild" ? "by a rebuild" : "by a verify";
 const took = v => v.ended_at ? lasted(v.began_at, v.ended_at) : "";
 
-function said(v) {
+function verificationText(v) {
   const what = `${v.generation}, ${extent(v)}, ${by(v)}`;
   if (v.state === "running") return h("p", { class: "note", role: "status" }, `A comparison of ${what} goes on since ${instantOf(v.began_at)}.`);
   if (v.state === "not_ended") return h("p", { class: "note" }, `The comparison of ${what} of ${instantOf(v.began_at)} did not end: its process was killed. Nothing is known of the rows.`);
@@ -89,7 +89,7 @@ function said(v) {
 function verifications(items) {
   const [last, ...earlier] = items;
   if (!last) return h("div", { class: "pad" }, h("p", { class: "muted" }, "The rows were never compared with the log. ", h("code", { class: "mono" }, "touchline replay verify"), " does so beside the live traffic."));
-  return [h("div", { class: "pad said" }, said(last)),
+  return [h("div", { class: "pad findings" }, verificationText(last)),
     earlier.length > 0 && h("div", { class: "scroll" }, h("table", { class: "cards", role: "table" }, h("caption", { class: "sr" }, "Earlier comparisons"),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Earlier", "Result", "Of", "Took"].map((t, i) => h("th", { role: "columnheader", scope: "col", class: i === 3 ? "n" : null }, t)))),
       h("tbody", { role: "rowgroup" }, earlier.map(v => h("tr", { role: "row" }, h("td", { role: "cell", class: "wide" }, instantOf(v.began_at)), h("td", { role: "cell", "data-l": "Result" }, RESULTS[v.state]),
@@ -157,7 +157,7 @@ const pairs = (campaigns, name) => h("div", { class: "scroll" }, h("table", { cl
 
 // The what-if against the live numbers, in a drawer.
 async function compare(g) {
-  const path = `/v1/generations/${encodeURIComponent(g.name)}/difference`, { model } = query(), host = h("div", { class: "said", "aria-live": "polite", "aria-busy": "true" }, h("p", { class: "muted" }, "Comparing all campaigns…"));
+  const path = `/v1/generations/${encodeURIComponent(g.name)}/difference`, { model } = query(), host = h("div", { class: "findings", "aria-live": "polite", "aria-busy": "true" }, h("p", { class: "muted" }, "Comparing all campaigns…"));
   openDrawer({ title: `${g.name} and the live numbers`, above: changes(g.changes).join("; "), look: "across" }, host,
     sameByApi(path, { model }));
   try {

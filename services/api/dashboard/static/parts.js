@@ -3,7 +3,7 @@ import { address, all, csv, Problem } from "./api.js";
 import { openDrawer } from "./dialogs.js";
 import { copied, h, icon, show, sr } from "./dom.js";
 import { counted, dayOf, instantOf, pageOf, shortDay, timeOf, yearOf, money, moneyText, minor, num, percent } from "./format.js";
-import { daysSaid } from "./ranges.js";
+import { daysText } from "./ranges.js";
 import { ALL_CURRENCIES, allCurrencies, choose, link, query, rangeOnly } from "./shell.js";
 import { shownEvent } from "./why.js";
 import { channelName, METRICS, MODELS, OUT_RULES, REASONS } from "./words.js";
@@ -138,10 +138,10 @@ const creditSum = items => partText(items.reduce((sum, item) => sum + exact(item
 
 // The call of the read API that answers the same, to be read, and copied for a terminal: with a key from the environment, never a visitor's own.
 export function sameByApi(path, query) {
-  const at = address(path, query).replaceAll("'", "%27"), code = h("code", { class: "api" }, "GET " + at), said = h("span", { class: "muted", role: "status" });
+  const at = address(path, query).replaceAll("'", "%27"), code = h("code", { class: "api" }, "GET " + at), copyStatus = h("span", { class: "muted", role: "status" });
   const command = `curl -H "Authorization: Bearer $READ_KEY" '${location.origin}${at}'`;
-  const copy = async () => { code.textContent = command; show(said, await copied(command, code)); };
-  return h("section", {}, h("h3", {}, "The same by the API"), code, h("div", { class: "bar below" }, h("button", { class: "btn small", type: "button", onclick: copy }, "Copy as curl"), said));
+  const copy = async () => { code.textContent = command; show(copyStatus, await copied(command, code)); };
+  return h("section", {}, h("h3", {}, "The same by the API"), code, h("div", { class: "bar below" }, h("button", { class: "btn small", type: "button", onclick: copy }, "Copy as curl"), copyStatus));
 }
 
 // A button that saves a list as CSV; `asked` is its query, or answers it when the button is pressed; `keep` says which lines, if not all.
@@ -238,7 +238,7 @@ export function groupDrawer({ name, value, asked, of = "revenue", kind = "deals"
 
 async function opened(name, [label, rule, ruleName], value, list, excluded, notes = []) {
   const rows = h("div", { "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
-  openDrawer({ title: label, above: [name, daysSaid(rangeOnly())].filter(Boolean).join(", "), look: list.heads.length >= MANY ? "roomy" : "" }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
+  openDrawer({ title: label, above: [name, daysText(rangeOnly())].filter(Boolean).join(", "), look: list.heads.length >= MANY ? "roomy" : "" }, h("p", { class: "big" }, value), notes.some(Boolean) && h("p", { class: "bar" }, notes),
     h("section", {}, h("h3", {}, "What it counts"), h("blockquote", {}, rule, " Rule ", h("b", {}, ruleName), ".")),
     rows,
     excluded && h("section", {}, h("h3", {}, "Kept out, and why"), keptOut(excluded)),

@@ -20,12 +20,12 @@ const differing = campaign => Object.entries(campaign.metrics || {}).filter(([me
 const costsDiffer = ({ before, after }) => ["spent", "budget_in_all"].some(name => before?.[name] !== after?.[name]);
 
 const LABELS = { asset_type: "Type", url: "Address", target_url: "Leads to", starts_on: "First day", ends_on: "Last day", budget_in_all: "Budget in all", utm_campaign: "utm_campaign" };
-const said = (name, value) => name === "asset_type" ? assetTypeName(value) : name.endsWith("_on") ? dayOf(value) : value;
+const shownValue = (name, value) => name === "asset_type" ? assetTypeName(value) : name.endsWith("_on") ? dayOf(value) : value;
 
 function fields({ before, after }) {
   const known = ["created", "deleted", "registered", "held", ...(before?.created || before?.registered ? [] : ["name"])], names = new Set([...Object.keys(before || {}), ...Object.keys(after || {})].filter(name => !known.includes(name)));
   return [...names].filter(name => before?.[name] !== after?.[name]).map(name =>
-    h("li", {}, `${LABELS[name] || name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${said(name, before[name])} → ` : "", after?.[name] ? said(name, after[name]) : "none"));
+    h("li", {}, `${LABELS[name] || name.replaceAll("_", " ").replace(/^./, c => c.toUpperCase())}: `, before?.[name] ? `${shownValue(name, before[name])} → ` : "", after?.[name] ? shownValue(name, after[name]) : "none"));
 }
 
 const calledAs = (one, names) => names.get(one.id) || one.after?.name || one.before?.name || one.id;

@@ -61,7 +61,7 @@ export const asCompared = before => before ? `${before.from}..${before.to}` : ""
 // The days of a range in words, such as 1 Apr to 30 Jun 2026; `to` is the day after the last.
 const inWords = options => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", ...options });
 const [shortDay, longDay] = [inWords({}), inWords({ year: "numeric" })];
-export function daysSaid({ from, to }) {
+export function daysText({ from, to }) {
   const end = to && moved(to, 0, 0, 1);
   if (!from || !end) return from ? `from ${longDay.format(new Date(from))}` : end ? `until ${longDay.format(new Date(end))}` : "";
   return from === end ? longDay.format(new Date(from)) : spanOf(from, end);

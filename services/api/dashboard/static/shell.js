@@ -3,7 +3,7 @@ import { get, keyOfAddress, Problem, signIn, signOut } from "./api.js";
 import { openDrawer } from "./dialogs.js";
 import { h, icon, nothingOn, s, show, sr } from "./dom.js";
 import { counted, instantOf, timeOf, zone } from "./format.js";
-import { bounds, COMPARED, daysSaid, RANGES } from "./ranges.js";
+import { bounds, COMPARED, daysText, RANGES } from "./ranges.js";
 import { DATA_DRIVEN, MODELS } from "./words.js";
 
 const REFRESH_MS = 2000;
@@ -35,9 +35,9 @@ export const ALL_CURRENCIES = "all";
 export const allCurrencies = () => chosen("currency") === ALL_CURRENCIES;
 export const currencyAsked = () => allCurrencies() ? "" : chosen("currency");
 // The days of the page's range, and those that it is compared with; nothing if the range is all time.
-export const rangeSaid = (before = null) => {
-  const said = daysSaid(rangeOnly());
-  return said && h("span", { class: "num", id: "range-said" }, said, before && `, against ${daysSaid(before)}`);
+export const rangeText = (before = null) => {
+  const days = daysText(rangeOnly());
+  return days && h("span", { class: "num", id: "range-days" }, days, before && `, against ${daysText(before)}`);
 };
 
 export function choose(name, value) {
@@ -77,12 +77,12 @@ export const compareControl = refresh => select("Comparison", "compare", COMPARE
 
 // Choices of a page. On a phone they are folded behind one button, which says what is chosen, so that numbers come first.
 export function choices(...of) {
-  const set = h("div", { class: "set bar", id: "choices" }, of), said = h("span", {});
-  const say = () => show(said, [...set.querySelectorAll("select")].map(one => one.selectedOptions[0]?.text).filter(Boolean).join(", "));
+  const set = h("div", { class: "set bar", id: "choices" }, of), choiceNames = h("span", {});
+  const say = () => show(choiceNames, [...set.querySelectorAll("select")].map(one => one.selectedOptions[0]?.text).filter(Boolean).join(", "));
   const unfold = h("button", { class: "btn fold", type: "button", "aria-expanded": "false", "aria-controls": "choices", onclick: () => {
     const open = set.toggleAttribute("data-open");
     unfold.setAttribute("aria-expanded", String(open));
-  } }, sr("Shown: "), said, icon("M4 6l4 4 4-4"));
+  } }, sr("Shown: "), choiceNames, icon("M4 6l4 4 4-4"));
   set.addEventListener("change", say);
   new MutationObserver(say).observe(set, { childList: true, subtree: true });
   say();

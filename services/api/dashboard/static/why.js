@@ -40,7 +40,7 @@ async function explainedEvent(id, campaign) {
 
 // What an event counted for, in a drawer, and the way to take it back.
 export async function eventDrawer(id, over = false) {
-  const path = `/v1/events/${encodeURIComponent(id)}/explain`, host = h("div", { class: "said", "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
+  const path = `/v1/events/${encodeURIComponent(id)}/explain`, host = h("div", { class: "findings", "aria-live": "polite" }, h("p", { class: "muted" }, "Reading…"));
   const heading = h("span", {}, "Event");
   openDrawer({ title: heading, above: id, over }, host, sameByApi(path, {}));
   await tried(host, async () => {

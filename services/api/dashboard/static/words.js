@@ -84,9 +84,9 @@ export const ASSET_TYPES = {
   file: "Files", sales_email: "Sales emails", external_page: "External pages", external: "External", null: "Type not known",
 };
 // So many touches of a type, as a person says it.
-export const touchesSaid = (type, n, written) => `${written} ${n === 1 ? (TOUCHES[type] || type).replace(/^(visit|submission|view|click|interaction|impression)s$/, "$1") : TOUCHES[type] || type}`;
+export const touchesText = (type, n, written) => `${written} ${n === 1 ? (TOUCHES[type] || type).replace(/^(visit|submission|view|click|interaction|impression)s$/, "$1") : TOUCHES[type] || type}`;
 // The touches of an asset by type, in the order in which they follow one another, in words.
-export const statisticsSaid = (statistics, write) => Object.keys(TOUCHES).filter(type => statistics[type]).map(type => touchesSaid(type, statistics[type], write(statistics[type]))).join(", ");
+export const statisticsText = (statistics, write) => Object.keys(TOUCHES).filter(type => statistics[type]).map(type => touchesText(type, statistics[type], write(statistics[type]))).join(", ");
 // One asset of a type, as a person says it.
 export const assetTypeName = type => (ASSET_TYPES[type] || ASSET_TYPES.null).replace(/^Calls/, "Call").replace(/^Case studies/, "Case study").replace(/ies$/, "y").replace(/s$/, "").replace(/^Tracking URL$/, "Tracking URL");
 export const TOUCHES = {
