@@ -21,9 +21,10 @@ ADDRESS_BURST, KEY_BURST = ADDRESS_PER_S * BURST_S, KEY_PER_S * BURST_S
 
 @pytest.fixture
 def strict(own_database: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """The services with low limits, behind a proxy at 10.0.0.1. Their clock stands still, so that no bucket fills meanwhile."""
+    """The services with low limits, behind a proxy at 10.0.0.1. Their clock stands still, so that no bucket fills meanwhile, and no day begins."""
     for module in (limits, address_limit):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1_000.0))
+    monkeypatch.setattr(limits, "DAY_US", 2**62)
     configuration = Configuration(
         kafka_bootstrap_servers=None, trusted_proxies="10.0.0.1", key_events_per_s=KEY_PER_S, address_requests_per_s=ADDRESS_PER_S,
         key_visitors_a_day=3, key_pages_a_day=3,
