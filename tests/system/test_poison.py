@@ -127,6 +127,7 @@ def test_events_on_which_a_rule_fails_are_found_and_all_others_projected(
             return await PIPELINE.run(context, changes)
 
     async def check() -> None:
+        await take(workspace)  # what other tests have left in the partition
         await workspace.running.log.append(workspace.name, records(500, set()))
         monkeypatch.setattr(projector_module, "PIPELINE", Broken())
         assert await take(workspace) == len(poison)
@@ -165,6 +166,7 @@ def test_many_scattered_events_on_which_a_rule_fails_are_found_in_about_as_few_t
     poison = set(range(0, events, 10)) if how == "every tenth" else set(random.Random(14).sample(range(events), 200))
 
     async def check() -> None:
+        await take(workspace)  # what other tests have left in the partition
         await workspace.running.log.append(workspace.name, records(events, set()))
         trials = breaks_on(monkeypatch, poison)
         assert await take(workspace) == 200
