@@ -79,7 +79,8 @@ async def step_ours(world: World, clock: Path, url: str, others: Sequence[str]) 
             await _stepped(client, url, hours)
             await asyncio.sleep(OWN_STEP_S)
             steps.append(f"{hours:+d} h")
-    clock.write_text("+0")
+        clock.write_text("+0")
+        await _stepped(client, url, 0)  # else what the next fault sends is still received at another time
     return f"; the wall clocks of {', '.join(others)} stepped by {', '.join(steps)} and back"
 
 
