@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,9 +27,29 @@ from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
 
+SHORT_CHARACTERS = 300  # of an error, in the last lines of a run
 # How long an example takes depends on what else the machine does.
 settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Below pytest's own summary, whose messages may be thousands of lines, say of each failure in short lines what it was and how to repeat it."""
+    try:
+        return (yield)
+    finally:
+        for report in [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]:
+            for line in in_short(report.nodeid, report.longreprtext):
+                terminalreporter.line(line)
+
+
+def in_short(name: str, text: str) -> list[str]:
+    """The name of a test that failed, the first line of its error, and Hypothesis's words that repeat its example, of what pytest tells of it."""
+    lines = text.splitlines()
+    errors = [line[1:].strip() for line in lines if re.match(r"E\s+\S", line)]
+    again = [line.lstrip("E |+-").strip() for line in lines if "@reproduce_failure(" in line]
+    return [f"FAILED {name}: {(errors or lines[-1:] or [''])[0][:SHORT_CHARACTERS]}", *again[:1]]
 
 
 @pytest.fixture(scope="session", autouse=True)
