@@ -534,7 +534,9 @@ def world(rng: random.Random, size: int, days: int = 400) -> list[dict[str, Any]
 
 
 def received_with_forgetting(rng: random.Random, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events of a world in an order of receipt, some twice, with requests between them to forget contacts."""
+    """The events of a world in an order of receipt, some twice, with requests between them to forget contacts. The last contact that is
+    forgotten is told again after that.
+    """
     received = events + [event for event in events if rng.random() < 0.1]
     rng.shuffle(received)
     named = [event["contact"] for event in events if "contact" in event] or CONTACTS
@@ -542,5 +544,8 @@ def received_with_forgetting(rng: random.Random, events: list[dict[str, Any]]) -
         contact = rng.choice(rng.choice([named, named, CONTACTS]))
         request = {"type": "contact_forgotten", "id": f"f{n}", "contact": contact}
         request["occurred_at"] = rng.choice([EARLY, BASE.isoformat(), "2025-06-01T00:00:00Z"])
-        received.insert(rng.randint(0, len(received)), request)
+        place = rng.randint(0, len(received))
+        received.insert(place, request)
+    told = {"type": "contact_created", "id": "again", "contact": contact, "occurred_at": "2025-06-02T00:00:00Z"}
+    received.insert(rng.randint(place + 1, len(received)), told)
     return received
