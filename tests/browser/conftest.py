@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from shared.database import open_pool
 from shared.events.codec import decode_record, event_type
-from shared.log.port import partition_of
+from shared.log.port import Entry, partition_of
 from shared.log.postgres import PARTITIONS, PostgresLog
 from tests.processes import Up, start
 from tests.programs import chromium
@@ -26,7 +27,7 @@ from touchline.commands.store import database
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 PATIENCE_S = 30.0  # on a busy machine; the events are there within a second
-EVENTS_MAX = 10_000
+READ_EVENTS = 10_000  # of the log at a time
 SHOP, SECOND, TOUCHLINE = "www.shop.example", "second.example", "t.shop.example"  # all of them are this machine
 
 
@@ -44,14 +45,18 @@ def query(url: str, ask: Callable[[Any], Any]) -> Any:
         return thread.submit(asyncio.run, asked()).result()
 
 
-async def _logged(pool: Any) -> list[dict[str, Any]]:
-    log = PostgresLog(pool, PARTITIONS)
+async def _logged(pool: Any, workspace: str) -> list[dict[str, Any]]:
+    log, partition = PostgresLog(pool, PARTITIONS), partition_of(workspace, PARTITIONS)
+    found: list[Entry] = []
     try:
-        entries = await log.read(partition_of("default", PARTITIONS), 0, EVENTS_MAX)
+        while entries := await log.read(partition, found[-1].offset + 1 if found else 0, READ_EVENTS):
+            found += entries
     finally:
         await log.close()
     out = []
-    for entry in entries:
+    for entry in found:
+        if entry.workspace != workspace:
+            continue
         arrived = decode_record(entry.value)
         result = msgspec.to_builtins(arrived.event)
         out.append(
@@ -89,14 +94,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @dataclass
 class Site:
-    """What a test works with: the sites, the service, and the events that arrived since the test began."""
+    """What a test works with: the sites, the service, and the events that arrived in a workspace of the test's own.
+
+    What a page of another test sends when that test is over is none of them.
+    """
 
     up: Up
+    """With the keys of the workspace by their scopes, and by `operator` the key that makes workspaces."""
+    workspace: str
     store: str
     pages: Pages
     context: BrowserContext
     key: str
-    before: int = 0
     console_errors: list[str] = field(default_factory=list)
     expected: str = "$^"
     """A pattern of what the browser itself says on the console, where the test makes a request fail."""
@@ -146,10 +155,10 @@ class Site:
         return page
 
     def events(self, number: int | None = None) -> list[dict[str, Any]]:
-        """The events since the test began, by their instants; waits until there are `number`, and fails if there are more."""
+        """The events so far, by their instants; waits until there are `number`, and fails if there are more."""
         until = time.monotonic() + PATIENCE_S
         while True:
-            found = query(self.store, _logged)[self.before :]
+            found = query(self.store, partial(_logged, workspace=self.workspace))
             ids = {event["event_id"]: event for event in found}
             if number is None or len(ids) >= number or time.monotonic() > until:
                 break
@@ -203,8 +212,10 @@ def site(up: Up, store: str, browser: Browser) -> Iterator[Site]:
     thread = threading.Thread(target=pages.serve_forever)
     thread.start()
     context = browser.new_context(user_agent=AGENT)
-    site = Site(up, store, pages, context, up.keys["collect"])
-    site.before = len(query(store, _logged))
+    with up.client("admin") as client:
+        made = client.post("/v1/workspaces", json={"name": "Site"}).json()
+    own = replace(up, keys={**made["keys"], "operator": up.keys["admin"]})
+    site = Site(own, made["workspace"], store, pages, context, own.keys["collect"])
     yield site
     context.close()
     pages.shutdown()

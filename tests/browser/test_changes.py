@@ -42,7 +42,7 @@ class Desk:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        with site.up.client("admin") as client:
+        with site.up.client("operator") as client:
             self.keys: dict[str, str] = client.post("/v1/workspaces", json={"name": "Shop"}).json()["keys"]
         self.context = site.context.browser.new_context(viewport={"width": 1440, "height": 900})  # type: ignore[union-attr]
 

@@ -11,7 +11,7 @@ PATIENCE_MS = 30_000
 
 def workspace(site: Site) -> dict[str, str]:
     """The keys of a new workspace, in which nothing has arrived."""
-    with site.up.client("admin") as client:
+    with site.up.client("operator") as client:
         keys = client.post("/v1/workspaces", json={"name": "Shop"}).json()["keys"]
     return dict(keys)
 
