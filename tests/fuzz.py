@@ -11,13 +11,17 @@ import codecs
 import gzip
 import json
 import math
+import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,8 +152,12 @@ class Outcome:
     reads: Counter[int] = field(default_factory=Counter)
 
 
+@dataclass
 class Wrong(Exception):
-    """An answer that must not be."""
+    """An answer that must not be: what is wrong with it in one line, and what it was given for, which may be long."""
+
+    what: str
+    shown: str = ""
 
 
 @dataclass
@@ -181,11 +189,14 @@ class Lane:
         answer = response.json() if response.content else {}
         answered = f"{response.status_code} {response.text[:500]} for {headers} {body!r}"
         if response.status_code >= 500:
-            raise Wrong(answered)
+            raise Wrong(f"{response.status_code} for a request of events", answered)
         if "accepted" in answer:
             taken = answer["accepted"] + len(answer["rejected"])
             if pack == "broken" or events not in (None, taken):
-                raise Wrong(f"{events} were sent, but {answered}")
+                raise Wrong(
+                    f"{events} events were sent as {form}, packed by {pack}, but {taken} were accepted or rejected",
+                    answered,
+                )
             result.sent += taken
             result.accepted += answer["accepted"]
             result.rejected += len(answer["rejected"])
@@ -193,7 +204,7 @@ class Lane:
             for _ in range(READS):
                 await ask(self.client, self.keys, self.mutator, result)
         elif form == "lines" and pack != "broken":
-            raise Wrong(f"lines are read one by one, but {answered}")
+            raise Wrong(f"lines are read one by one, but all were refused as {answer['code']}", answered)
         else:
             await self._refused_whole(answer["code"], len(parts), events, answered)
 
@@ -214,10 +225,10 @@ class Lane:
         result.whole[code] += 1
         if code == "no_events":
             if events not in (None, 0):
-                raise Wrong(f"{events} were sent, but {answered}")
+                raise Wrong(f"{events} events were sent, but the body was refused as {code}", answered)
             return
         if code not in KEPT_WHOLE:
-            raise Wrong(answered)
+            raise Wrong(f"a body was refused as {code}", answered)
         self.letters += 1
         result.sent += parts
         await self.check_letters()
@@ -232,7 +243,7 @@ class Lane:
         by = [row for row in status["dead_letters_by"] if row["reason"] not in OF_PROJECTOR]
         kept = sum(row["events"] for row in (*by, *status["dead_letters_pushed_out"]))
         if kept != self.letters:
-            raise Wrong(f"{self.letters} dead letters should be kept, and {kept} are or were: {status}")
+            raise Wrong(f"{self.letters} dead letters should be kept, and {kept} are or were", f"{status}")
 
 
 def events_of(body: bytes) -> int | None:
@@ -261,6 +272,7 @@ async def ask(client: httpx.AsyncClient, keys: dict[str, str], mutator: Mutator,
 async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> Outcome:
     """Send so many payloads, or as many as there is time for, a few requests at a time. Raises `Wrong`."""
     result, began_s = Outcome(), time.monotonic()
+    process = psutil.Process(up.process.pid)
     levels: list[tuple[int, float]] = []
 
     def is_over() -> bool:
@@ -275,10 +287,12 @@ async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> O
                 await lane.send(min(BATCH_PAYLOADS, payloads))
             await lane.check_letters()
 
+    def look() -> None:
+        levels.append((result.sent, process.memory_info().rss / 2**20))
+
     async def watch() -> None:
-        process = psutil.Process(up.process.pid)
         while not is_over():
-            levels.append((result.sent, process.memory_info().rss / 2**20))
+            look()
             await asyncio.sleep(SAMPLE_S)
 
     async def report() -> None:
@@ -292,6 +306,7 @@ async def fuzz(up: Up, payloads: int, seed: int, seconds: float = math.inf) -> O
         await asyncio.wait(lanes)
         for task in watching:
             task.cancel()
+    look()  # a run of a moment has no other sample
     took_s = time.monotonic() - began_s
     print(f"{result.sent:,} payloads in {took_s:.0f} s: {result.accepted:,} accepted, {result.rejected:,} rejected, {result.kept:,} kept in bodies "
           f"that could not be told apart; bodies refused whole: {dict(result.whole)}")  # fmt: skip
@@ -338,19 +353,48 @@ def main(arguments: Any = None) -> int:
             target=error_lines.extend, args=(up.process.stderr,)
         )  # a full pipe would stop the process
         listener.start()
-        code = 0
+        failed: list[Exception] = []
         try:
             asyncio.run(fuzz(up, result.payloads, result.seed, result.seconds))
-        except* Wrong as wrong:
-            print(*(str(error)[:WRONG_SHOWN_CHARACTERS] for error in wrong.exceptions), sep="\n", file=sys.stderr)
-            code = 1
+        except* Exception as group:
+            failed += flat(group)
         finally:
-            up.process.send_signal(signal.SIGTERM)
-            up.process.wait(PATIENCE_S)
+            if end := ended_otherwise(up):
+                failed.append(Wrong(end))
             listener.join()
-        if code:
-            print("the process said last:", *error_lines, sep="\n", file=sys.stderr)
-    return code
+    if failed:
+        report_failure(failed, error_lines, f"make fuzz PAYLOADS={result.payloads} SEED={result.seed}")
+    return min(len(failed), 1)
+
+
+def ended_otherwise(up: Up) -> str:
+    """End the process by a signal; answers how it ended if not in good order."""
+    up.process.send_signal(signal.SIGTERM)
+    try:
+        code = up.process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(up.process.pid, signal.SIGKILL)
+        up.process.wait()
+        return f"the process did not end within {PATIENCE_S:g} s of a signal"
+    return f"the process ended with exit code {code}" if code else ""
+
+
+def flat(group: ExceptionGroup[Exception]) -> list[Exception]:
+    """All exceptions of a group, and of the groups in it."""
+    return [
+        each for error in group.exceptions for each in (flat(error) if isinstance(error, ExceptionGroup) else [error])
+    ]
+
+
+def report_failure(failed: Sequence[Exception], error_lines: Iterable[str], again: str) -> None:
+    """Print what was wrong, then all that is known of it, then once more what was wrong, for a reader who sees only the last line."""
+    summary = "; ".join(error.what if isinstance(error, Wrong) else f"{error!r}"[:300] for error in failed)
+    line = f"the fuzzer failed: {summary}; again with: {again}"
+    print(line, file=sys.stderr)
+    for error in failed:
+        shown = error.shown if isinstance(error, Wrong) else "".join(traceback.format_exception(error))
+        print(shown[:WRONG_SHOWN_CHARACTERS], file=sys.stderr)
+    print("the process said last:", *error_lines, line, sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":
