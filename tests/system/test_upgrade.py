@@ -60,12 +60,15 @@ class Traffic:
     sent: int = 0
     position: str = ""
     reads: dict[str, int] = field(default_factory=dict)
+    rounds: list[int] = field(default_factory=lambda: [0, 0])
+    """How many rounds the sender and the reader have begun; each round asks whom it knows at its beginning."""
     refused: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     clients: dict[str, httpx.Client] = field(default_factory=dict, repr=False)
 
     def send(self) -> None:
         while not self.over.wait(PAUSE_S):
+            self.rounds[0] += 1
             events = [
                 VISIT | {"id": f"t-{self.sent + n}", "visitor_id": f"v{(self.sent + n) % 7}"} for n in range(BATCH)
             ]
@@ -77,12 +80,18 @@ class Traffic:
 
     def read(self) -> None:
         while not self.over.wait(PAUSE_S):
+            self.rounds[1] += 1
             for api in list(self.apis):
                 answer = self._client(api, "read").get("/v1/campaigns/c/overview")
                 if answer.status_code != 200:
                     self.refused.append(f"{api.errors.name}: {answer.status_code}: {answer.text[:300]}")
                     return
                 self.reads[api.errors.name] = self.reads.get(api.errors.name, 0) + 1
+
+    def on_the_move(self) -> None:
+        """Wait until both have ended the round in which they are, and one more: then nothing waits for a process that was left before."""
+        upto = [begun + 2 for begun in self.rounds]
+        soon(lambda: self.refused or all(begun >= least for begun, least in zip(self.rounds, upto, strict=True)))
 
     def _client(self, service: Service, key: str) -> httpx.Client:
         """A connection to a service that stays open, as a proxy's does; a service is asked by one thread alone."""
@@ -168,7 +177,7 @@ def go(env: dict[str, str], folder: Path, started: list[Service]) -> Upgrade:
         both_show_the_same(seen, old, new)
         seen.status.append(command(env, "status"))
         traffic.apis.remove(old[2])
-        time.sleep(SETTLE_S)  # whatever was asked of the old one is answered
+        traffic.on_the_move()  # whatever was asked of the old one is answered
         seen.exit_codes = [service.end() for service in old]
         time.sleep(SETTLE_S)
     finally:
