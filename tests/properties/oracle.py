@@ -213,7 +213,8 @@ def as_persons(received):
         if event["type"] == "contact_forgotten":
             for kind, text in Oracle(out).joined_with(names(result["contact"])):
                 name = kind, text.lstrip("~")
-                times[name] = times.get(name, 0) + 1
+                if renamed(*name) == text:  # else who had it then was forgotten before, and another has it now
+                    times[name] = times.get(name, 0) + 1
         out.append(result)
     return out
 
