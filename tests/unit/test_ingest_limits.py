@@ -2,11 +2,13 @@
 
 import random
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from services.ingest import limits as limits_module
 from services.ingest.limit_settings import Rates
 from services.ingest.limits import ADDRESSES_MAX, BURST_S, DAY_US, LATELY_MAX, Buckets, Distinct, Limits, address_of
 from shared.access.keys import Access
@@ -49,8 +51,9 @@ def test_what_was_received_is_paid_for_later() -> None:
     ("rate", "processes", "share"), [(10_000, 4, 2_500), (10, 4, 3), (1, 8, 1), (0, 4, 0), (100, 1, 100)]
 )
 def test_each_of_several_processes_takes_its_part_of_the_rates_and_shows_the_whole(
-    rate: int, processes: int, share: int
+    rate: int, processes: int, share: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits_module, "time", SimpleNamespace(monotonic=lambda: 1_000.0))  # so that no bucket fills
     limits = Limits(Rates(key_events_per_s=rate, address_requests_per_s=rate, visitors_a_day=2, processes=processes))
     taken = 0
     while not limits.addresses.wait_s("a", 0.0) and taken < 100_000:
