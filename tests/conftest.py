@@ -27,7 +27,7 @@ from touchline.compose import Running, compose
 from touchline.configuration import Configuration
 from touchline.embedded import Embedded
 
-SHORT_CHARACTERS = 300  # of an error, in the last lines of a run
+SHORT_MAX, SHORT_CHARACTERS = 20, 300  # failures, and of each error, in the last lines of a run
 # How long an example takes depends on what else the machine does.
 settings.register_profile("house", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
@@ -39,9 +39,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     try:
         return (yield)
     finally:
-        for report in [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]:
+        reports = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, ())]
+        for report in reports[:SHORT_MAX]:
             for line in in_short(report.nodeid, report.longreprtext):
                 terminalreporter.line(line)
+        if len(reports) > SHORT_MAX:
+            terminalreporter.line(f"and {len(reports) - SHORT_MAX} more")
 
 
 def in_short(name: str, text: str) -> list[str]:
