@@ -15,7 +15,7 @@ from shared.reading.contacts import (
     touches_of_contact,
 )
 from shared.reading.cursors import encode_cursor
-from shared.reading.deal_list import DEAL_ORDERS, campaigns_of_deals, deals_of_contact, memberships_of_contact
+from shared.reading.deal_list import DEAL_ORDERS, campaigns_of_deals, deals_of_contact
 from shared.reading.deals import as_answered
 from shared.reading.described_touches import named_contacts, touched_assets
 from shared.reading.touches import (
@@ -78,20 +78,19 @@ def routes(api: Api) -> APIRouter:
 
     @router.get("/{name:id}/deals", openapi_extra=takes.read(takes.DEAL_SORT, *takes.PAGE))
     async def get_deals(name: str, request: Request) -> Response:
-        """The deals that the contact was ever associated with: whether it is eligible, or why not, and the campaigns that each deal counts for."""
+        """The deals that the contact was ever associated with: whether it is eligible, or why not, and the campaigns that each deal counts for.
+
+        Deals that only ever dissociated the contact are looked through and left out. After 1,000 deals that were looked through, a page ends, with fewer
+        items than `limit`, also none, although more may follow.
+        """
         async with read_request(api, request) as read:
             contact = (await contact_row(read.snapshot, await read.contact(name)))["contact"]
             sort = read.choice("sort", list(DEAL_ORDERS), "-closed_at")
             after = read.after_key(DEAL_ORDERS[sort])
-            page = read.page_of(*await deals_of_contact(read.snapshot, contact, sort, after, read.limit + 1))
-            of_page = [row["deal"] for row in page["items"]]
-            memberships = await memberships_of_contact(read.snapshot, contact, page["items"])
-            campaigns = await campaigns_of_deals(read.snapshot, of_page)
-            items = [
-                {**as_answered(r), **memberships[r["deal"]], "campaigns": campaigns[r["deal"]]}
-                for r in page["items"] if r["deal"] in memberships
-            ]  # fmt: skip
-            return answer(read, {**page, "items": items})
+            deals, last = await deals_of_contact(read.snapshot, contact, sort, after, read.limit)
+            campaigns = await campaigns_of_deals(read.snapshot, [row["deal"] for row, _ in deals])
+            items = [{**as_answered(row), **member, "campaigns": campaigns[row["deal"]]} for row, member in deals]
+            return answer(read, {"items": items, "next_cursor": None if last is None else encode_cursor(last)})
 
     @router.get("/{name:id}/journey", openapi_extra=takes.read(*takes.PAGE))
     async def get_journey(name: str, request: Request) -> Response:

@@ -11,7 +11,7 @@ from shared.projection.sql import sql
 from shared.projection.stages.deals.gather import CONTACTS_OF, ENTITY_EVENTS, keys_named, members_of
 from shared.reading.attribution import CAMPAIGNS_OF_DEALS
 from shared.reading.described_touches import named_contacts
-from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, paged
+from shared.reading.keyset import HOLDS_TEXT, Ordering, both_ways, key_arguments, looked_through, paged
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import ALL_TIME, TimeRange
 from shared.rules.deal import DealReason, Member, absences, eligible
@@ -129,19 +129,23 @@ async def contacts_of_deal(snapshot: Snapshot, deal: Any) -> list[dict[str, Any]
 
 async def deals_of_contact(
     snapshot: Snapshot, contact: int, sort: str, after: Sequence[Any] | None, limit: int
-) -> tuple[list[Any], list[list[Any]]]:
-    """The rows of at most `limit` deals that name a contact, by its key, in an order of `DEAL_ORDERS`, after a key; and the key of each."""
-    among = [row["deal"] for row in await snapshot.fetch(NAMING_CONTACT, contact)]
-    return await deals_page(snapshot, DealFilter(None, "", ALL_TIME, among), sort, after, limit)
+) -> tuple[list[tuple[Any, dict[str, Any]]], list[Any] | None]:
+    """At most `limit` deals with which a contact, by its key, was ever associated, in an order of `DEAL_ORDERS`, after a key.
 
-
-async def memberships_of_contact(snapshot: Snapshot, contact: int, deals: Sequence[Any]) -> dict[int, dict[str, Any]]:
-    """Since when and until when a contact, by its key, was in each of these deals (their rows), and whether it is eligible, or why not.
-
-    By the deal's key; a deal that only ever dissociated the contact is absent.
+    Each is its row, and since when and until when the contact was in the deal, and whether it is eligible, or why not. Then comes the key of the last deal that was
+    looked at, None if no other names the contact. Some of these only ever dissociated it: so there may be fewer than `limit`, if 1,000 deals were looked at.
     """
-    members_by_deal = await _memberships(snapshot, deals)
-    return {deal: _as_answered(members[contact]) for deal, members in members_by_deal.items() if contact in members}
+    among = [row["deal"] for row in await snapshot.fetch(NAMING_CONTACT, contact)]
+    wanted = DealFilter(None, "", ALL_TIME, among)
+
+    async def read(key: Sequence[Any] | None, count: int) -> list[Any]:
+        return (await deals_page(snapshot, wanted, sort, key, count))[0]
+
+    async def behind(deals: Sequence[Any]) -> dict[int, dict[str, Any]]:
+        members_by_deal = await _memberships(snapshot, deals)
+        return {deal: _as_answered(members[contact]) for deal, members in members_by_deal.items() if contact in members}
+
+    return await looked_through(read, behind, "deal", DEAL_ORDERS[sort], after, limit)
 
 
 def _as_answered(member: Membership) -> dict[str, Any]:
