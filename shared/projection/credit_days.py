@@ -3,11 +3,11 @@
 Those under models that the workspace has defined are made after all others, and from the beginning after each definition.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from shared.events.instants import BEGINNING_US
 from shared.projection.campaign_cells import WorkspaceRows
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, sums_of_spans, won_in_spans
+from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, Summed, sums_of_spans, won_in_spans
 from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
 from shared.projection.defined_models import DEFINED_BY, defined_models, digest_of_definitions, own_shares
 from shared.projection.generations import WrongShape, lacks_model
@@ -17,13 +17,16 @@ from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
 from shared.projection.stages.entities.gather import as_read
+from shared.projection.walks import packed
 from shared.projection.won_campaigns import won_of_campaigns
 from shared.rules.models import Model
+from shared.rules.report_groups import GroupBy
 
 DEALS_MAX = 100  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a batch may wait for
 STALE_MAX = 31  # days that a step adds up again
 
 CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor")
+PATH_DAY_COLUMNS = ("ws", "day", "group_by", "currency", "names", "steps")
 WON_CAMPAIGN_DAY_COLUMNS = (
     "ws", "campaign", "day", "currency", "deals", "amount_minor", "contacts", "minor", "earning", "refunded",
 )  # fmt: skip
@@ -38,7 +41,7 @@ DEALS_OF = sql("""
 SELECT u.n, (SELECT count(*) FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= u.from_us AND d.closed_us < u.to_us)
 FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORDER BY u.n
 """)
-PUBLISHED_TABLES = ("credit_day", "won_campaign_day", "won_day", "stale_credit_day")
+PUBLISHED_TABLES = ("credit_day", "path_day", "won_campaign_day", "won_day", "stale_credit_day")
 DROP_DAYS = [
     sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day = ANY($2::int[])")
     for table in (*PUBLISHED_TABLES, "defined_credit_day")
@@ -163,11 +166,26 @@ async def _make(context: Context, some: Sequence[int]) -> None:
     await connection.copy("won_day", WON_DAY_COLUMNS, won)
     if not won:
         return
+    summed = await _summed(context, some, MODEL_NAMES, paths=True)
     rows = [
-        (ws, day, *group, one.currency, one.deals, one.contacts, one.paid, _of_all_models(context, one.minor))
-        for day, group, one in await _sums(context, some, MODEL_NAMES)
+        (
+            ws,
+            day,
+            *group,
+            one.currency,
+            one.deals,
+            one.contacts,
+            one.paid,
+            [*_of_all_models(context, one.minor), one.shapley],
+        )
+        for day, group, one in _sums(some, summed)
     ]
     await connection.copy("credit_day", CREDIT_DAY_COLUMNS, rows)
+    paths = [
+        (ws, some[span], str(by), currency, [name.encode() for name in walked.names], packed(walked.steps))
+        for by, of in summed.items() for (span, currency), walked in of.walked.items() if walked.names
+    ]  # fmt: skip
+    await connection.copy("path_day", PATH_DAY_COLUMNS, paths)
     won_for = [
         (ws, one.campaign, some[one.span], one.currency, one.deals, one.amount_minor, one.contacts,
          None if one.minor is None else _of_all_models(context, one.minor), one.earning, one.refunded)
@@ -189,27 +207,35 @@ async def _make_defined(context: Context, some: Sequence[int]) -> None:
     store = WorkspaceRows(context.connection, context.ws)
     if not some or not (models := await defined_models(store)):
         return
+    summed = await _summed(context, some, sorted(models), [models[name] for name in sorted(models)])
     rows = [
         (context.ws, day, *group, one.currency, [minor or 0 for minor in one.minor])
-        for day, group, one in await _sums(context, some, sorted(models), [models[name] for name in sorted(models)]) if one.paid
+        for day, group, one in _sums(some, summed) if one.paid
     ]  # fmt: skip
     await context.connection.copy("defined_credit_day", DEFINED_CREDIT_DAY_COLUMNS, rows)
 
 
-async def _sums(
-    context: Context, some: Sequence[int], names: Sequence[str], defined: Sequence[Model] = ()
-) -> list[tuple[int, tuple[str, bytes | None, str | None], Sum]]:
-    """The sums of all groups of some days under models, those among them that the workspace has `defined`, in their order: the day, the group as
-    columns have it, and the sum.
-    """
+async def _summed(
+    context: Context, some: Sequence[int], names: Sequence[str], defined: Sequence[Model] = (), *, paths: bool = False
+) -> dict[GroupBy, Summed]:
+    """The sums of some days under models, those among them that the workspace has `defined`, in their order; with `paths`, also those of paths."""
     store, spans = WorkspaceRows(context.connection, context.ws), _spans(days_of(context.settings.time_zone), some)
     referrers = as_read(await context.connection.fetchval(SETTINGS, context.ws)).referrers
     own = await own_shares(store, spans, defined, None) if defined else None
-    rows = []
+    out: dict[GroupBy, Summed] = {}
     for bys in TOGETHER:
-        for by, sums in (await sums_of_spans(store, spans, bys, names, None, referrers, own)).items():
-            for one in sums:
-                name, reason = one.group
-                group = str(by), None if name is None else name.encode(), None if reason is None else str(reason)
-                rows.append((some[one.span], group, one))
+        out |= await sums_of_spans(store, spans, bys, names, None, referrers, own, paths=paths)
+    return out
+
+
+def _sums(
+    some: Sequence[int], summed: Mapping[GroupBy, Summed]
+) -> list[tuple[int, tuple[str, bytes | None, str | None], Sum]]:
+    """The sums of all groups of some days: the day, the group as columns have it, and the sum."""
+    rows = []
+    for by, of in summed.items():
+        for one in of.sums:
+            name, reason = one.group
+            group = str(by), None if name is None else name.encode(), None if reason is None else str(reason)
+            rows.append((some[one.span], group, one))
     return rows

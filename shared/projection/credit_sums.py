@@ -3,23 +3,31 @@ it up from the credited touches. Used by reads, and to make `credit_day`.
 
 Touches with the same values in all columns that decide their group are added up in one row; the rules then decide the group of each row once. The
 share of a touch that counts for several campaigns is divided among them as `shared.rules.exact.split` does.
+
+What groups earn under `shapley`, and the steps that `markov` needs, come from the same rows: each also tells at which places of which journeys its touches are.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from shared.projection.campaign_cells import Rows
 from shared.projection.defined_models import OwnShares, as_arguments, own_table
 from shared.projection.key_lists import distinct_keys, united
 from shared.projection.spans import DEALS, IN_CURRENCY, SPANS, Span, columns_of
 from shared.projection.sql import Statement, sql
+from shared.projection.walks import PLACE_SQL, Journeys, Walked
 from shared.projection.windows import COUNTING_STATUSES, KEY_COLUMN, split, within
 from shared.recognition.referrers import site
 from shared.rules.channel import Ad, TrafficSource, of_touch, traffic_source
+from shared.rules.data_driven import SHAPLEY, shapley
 from shared.rules.influence import TouchType
 from shared.rules.keys import session_key
 from shared.rules.models import MODELS
@@ -28,7 +36,9 @@ from shared.rules.referrer import ReferrerRules
 from shared.rules.report_groups import BY_CAMPAIGNS, Group, GroupBy, NoGroup, named_group, source_group, utm_group
 
 MODEL_NAMES = sorted(MODELS)
-"""The published models, in the order of their shares in `deal_touch.shares_minor` and of the sums in `credit_day.minor`."""
+"""The published models, in the order of their shares in `deal_touch.shares_minor` and of the sums in `won_campaign_day.minor`."""
+SUMMED = (*MODEL_NAMES, SHAPLEY)
+"""The models of the sums in `credit_day.minor`, in order."""
 
 
 class Sum(NamedTuple):
@@ -47,6 +57,15 @@ class Sum(NamedTuple):
     contacts: bytes
     paid: bool
     minor: Sequence[int | None]
+    shapley: int = 0
+    """What the group earned under `shapley`, in minor units, if paths were asked for."""
+
+
+class Summed(NamedTuple):
+    """What the touches of all groups earned; and, if paths were asked for, the steps between the groups by span and currency."""
+
+    sums: list[Sum]
+    walked: Mapping[tuple[int, str], Walked]
 
 
 class Won(NamedTuple):
@@ -76,6 +95,10 @@ FROM {SPANS} {DEALS} GROUP BY 1, 2
 FEW = sql(f"SELECT count(*) AS deals FROM (SELECT FROM {SPANS} {DEALS} LIMIT $4) d")
 
 
+# The deals with an amount won in the spans between $2 and $3, in the currency $4 (null: in each).
+AMOUNTS = sql(f"SELECT d.deal, d.amount_minor FROM {SPANS} {DEALS} AND {IN_CURRENCY} AND d.amount_minor IS NOT NULL")
+
+
 def keys_of(column: str) -> str:
     """SQL for the different keys of a column, one after another."""
     return f"string_agg(DISTINCT int8send({column}), ''::bytea)"
@@ -83,7 +106,7 @@ def keys_of(column: str) -> str:
 
 _PAGE = f"cr.type = {TouchType.PAGE_VISITED:d}"
 _TOUCH = "t.ws = $1 AND t.person = cr.person AND t.occurred_at_us = cr.occurred_at_us AND t.event_id = cr.event_id"
-_TOUCHES = f"""
+TOUCHES = f"""
 JOIN {{g}}.touch t ON {_TOUCH}"""
 _TOUCHES_LOOKED_UP = f"""
 CROSS JOIN LATERAL (SELECT * FROM {{g}}.touch t WHERE {_TOUCH} OFFSET 0) t"""
@@ -105,7 +128,7 @@ _SOURCE = (
         "session": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('session')} END",
         "event_id": f"CASE WHEN {_MAY_BEGIN} THEN {_visit('event_id')} END",
     },
-    f"""{_TOUCHES}
+    f"""{TOUCHES}
 LEFT JOIN LATERAL (
     SELECT v.url, v.utm_told, v.referrer, v.session, v.session_at_us, v.session_is_new, v.occurred_at_us, v.event_id
     FROM {{g}}.touch v WHERE NOT {_PAGE} AND t.session IS NOT NULL AND v.ws = $1 AND v.person = t.person AND v.by_visitor
@@ -117,18 +140,18 @@ _ASSET_JOINS = """
 LEFT JOIN {g}.address a ON a.ws = $1 AND a.page = cr.asset_or_page_key
     AND cr.occurred_at_us >= a.from_us AND cr.occurred_at_us < a.to_us
 LEFT JOIN {g}.asset s ON s.ws = $1 AND s.asset = coalesce(a.asset, cr.asset_or_page_key)"""
-_SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
+SAID: dict[GroupBy, tuple[dict[str, str], str]] = {
     GroupBy.INTERACTION: ({"type": "cr.type"}, ""),
     GroupBy.ASSET: ({"asset_id": "coalesce(cr.asset_id, s.asset_id)"}, _ASSET_JOINS),
     GroupBy.ASSET_TYPE: (
         {"has_asset": "coalesce(cr.asset_id, s.asset_id) IS NOT NULL", "asset_type": "s.asset_type"}, _ASSET_JOINS,
     ),
     GroupBy.UTM_CAMPAIGN: (
-        {"url": f"CASE WHEN {_PAGE} THEN t.url END", "utm_told": f"CASE WHEN {_PAGE} THEN t.utm_told END"}, _TOUCHES,
+        {"url": f"CASE WHEN {_PAGE} THEN t.url END", "utm_told": f"CASE WHEN {_PAGE} THEN t.utm_told END"}, TOUCHES,
     ),
     GroupBy.CHANNEL: _SOURCE, GroupBy.SOURCE: _SOURCE, GroupBy.MEDIUM: _SOURCE,
 }  # fmt: skip
-"""By `group_by`: the columns that decide the group of a touch (SQL by name), and the joins with the tables that have them."""
+"""By `group_by`: the columns that decide the group of a touch (SQL by name), and the joins with the tables that have them. The touch is `cr`."""
 
 TOGETHER: Sequence[Sequence[GroupBy]] = (
     (GroupBy.CHANNEL, GroupBy.SOURCE, GroupBy.MEDIUM), (GroupBy.INTERACTION,), (GroupBy.ASSET,), (GroupBy.ASSET_TYPE,),
@@ -169,26 +192,31 @@ def _with_own(models: Sequence[str], credited: str, touch: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool) -> Statement:
-    """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), added up by the columns of `_SAID`.
+def _of_touches(by: GroupBy, models: tuple[str, ...], *, few: bool, paths: bool) -> Statement:
+    """The credited touches of the deals won in the spans between $2 and $3, in the currency $4 (null: in each), added up by the columns of `SAID`.
 
-    One row per span, currency and combination of values. `few`: look up the touches of each deal. Without OFFSET 0, PostgreSQL would read
+    One row per span, currency and combination of values; with `paths` it has the places of the touches. `few`: look up the touches of each deal. Without OFFSET 0, PostgreSQL would read
     all touches of the workspace for a few deals, because it does not know that the touches of a deal are stored next to each other.
     """
-    said, joins = _SAID[by]
+    said, joins = SAID[by]
     credited = "JOIN {g}.credit cr ON cr.ws = $1 AND cr.deal = d.deal"
     if few:
         credited = "CROSS JOIN LATERAL (SELECT * FROM {g}.credit WHERE ws = $1 AND deal = d.deal OFFSET 0) cr"
-        joins = joins.replace(_TOUCHES, _TOUCHES_LOOKED_UP)
+        joins = joins.replace(TOUCHES, _TOUCHES_LOOKED_UP)
     columns = ", ".join(f"{column} AS {name}" for name, column in said.items())
     sums = ", ".join(f"sum({column})" for column in _columns(models, "(cr.shares_minor ->> '{model}')::bigint"))
-    places = ", ".join(str(n) for n in range(1, len(said) + 3))
+    numbers = ", ".join(str(n) for n in range(1, len(said) + 3))
     return sql(f"""
 SELECT cr.n, cr.currency, {columns}, count(cr.shares_minor) AS paid, ARRAY[{sums}] AS minor,
-    {keys_of("cr.deal")} AS deals, {keys_of("cr.contact")} AS contacts
+    {keys_of("cr.deal")} AS deals, {keys_of("cr.contact")} AS contacts{_places("cr.", paths=paths)}
 FROM {_with_own(models, credited, "cr")}{joins}
-GROUP BY {places}
+GROUP BY {numbers}
 """)
+
+
+def _places(of: str, *, paths: bool) -> str:
+    """SQL for the column `places`, if paths are asked for."""
+    return f", {PLACE_SQL.format(subject=f'{of}deal', step=f'{of}step')} AS places" if paths else ""
 
 
 def parts_of_campaigns(models: Sequence[str]) -> str:
@@ -225,7 +253,7 @@ WITH earning AS MATERIALIZED (
     SELECT m.campaign, m.deal, m.step, s.campaigns, row_number() OVER (PARTITION BY m.deal, m.step ORDER BY c.campaign_id) - 1 AS place
     FROM shared s JOIN met m ON m.deal = s.deal AND m.step = s.step JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = m.campaign
 ), part AS MATERIALIZED (
-    SELECT e.n, e.currency, m.campaign, e.deal, e.contact, e.paid, {parts}
+    SELECT e.n, e.currency, m.campaign, e.deal, e.step, e.contact, e.paid, {parts}
     FROM earning e LEFT JOIN met m ON m.deal = e.deal AND m.step = e.step
     LEFT JOIN sharing s ON s.campaign = m.campaign AND s.deal = m.deal AND s.step = m.step
 )"""
@@ -237,14 +265,16 @@ def minor_of_parts(models: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _of_campaigns(models: tuple[str, ...]) -> Statement:
-    """As `_of_touches`, by campaign: one row per span, currency and campaign. The row without a campaign has the touches that count for none."""
+def _of_campaigns(models: tuple[str, ...], *, paths: bool) -> Statement:
+    """As `_of_touches`, by campaign: one row per span, currency and campaign, in the order of the campaigns' ids. The row without a campaign has the
+    touches that count for none.
+    """
     return sql(f"""{parts_of_campaigns(models)}
 SELECT p.*, c.campaign_id, c.owner FROM (
     SELECT n, currency, campaign, count(*) FILTER (WHERE paid) AS paid, {minor_of_parts(models)} AS minor,
-        {keys_of("deal")} AS deals, {keys_of("contact")} AS contacts
+        {keys_of("deal")} AS deals, {keys_of("contact")} AS contacts{_places("", paths=paths)}
     FROM part GROUP BY n, currency, campaign) p
-LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign
+LEFT JOIN {{g}}.campaign c ON c.ws = $1 AND c.campaign = p.campaign ORDER BY c.campaign_id
 """)
 
 
@@ -258,31 +288,60 @@ async def won_in_spans(store: Rows, spans: Sequence[Span]) -> list[Won]:
 
 async def sums_of_spans(
     store: Rows, spans: Sequence[Span], bys: Sequence[GroupBy], models: Sequence[str], currency: str | None,
-    referrers: ReferrerRules, own: OwnShares | None = None,
-) -> dict[GroupBy, list[Sum]]:  # fmt: skip
+    referrers: ReferrerRules, own: OwnShares | None = None, *, paths: bool = False,
+) -> dict[GroupBy, Summed]:  # fmt: skip
     """What the touches of the deals won in spans of time, in a currency (None: in each), earned under models.
 
     `own` has the shares of all of these touches under those of the models that are the workspace's own, in the order of `models`; None: none is.
-    `bys` are some that stand beside each other in `TOGETHER`; `referrers` are those of the workspace's settings. No group stands twice for a
-    span and currency.
+    `paths`: also what they earned under `shapley`, and the steps between groups. `bys` are some that stand beside each other in `TOGETHER`; `referrers` are those of the workspace's settings. No group
+    stands twice for a span and currency.
     """
-    by_campaign = bys[0] in BY_CAMPAIGNS
-    if by_campaign:
-        statement = _of_campaigns(tuple(models))
+    if bys[0] in BY_CAMPAIGNS:
+        statement = _of_campaigns(tuple(models), paths=paths)
     else:
         deals = (await store.fetch(FEW, *columns_of(spans), FEW_DEALS_MAX + 1))[0]["deals"]
-        statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX)
+        statement = _of_touches(bys[0], tuple(models), few=deals <= FEW_DEALS_MAX, paths=paths)
     found: dict[GroupBy, dict[tuple[int, Group, str], _Adding]] = {by: defaultdict(_Adding) for by in bys}
+    journeys: dict[GroupBy, dict[tuple[int, str], Journeys]] = {by: defaultdict(Journeys) for by in bys}
     shares = () if own is None else as_arguments(own)
     for row in await store.fetch(statement, *columns_of(spans), currency, *shares):
-        for by, group in _groups(bys, row, referrers):
+        for by, group in groups_of_said(bys, row, referrers):
             found[by][row["n"] - 1, group, row["currency"]].add(row)
+            if paths:
+                journeys[by][row["n"] - 1, row["currency"]].add(row["places"], group)
+    amounts = dict(await store.fetch(AMOUNTS, *columns_of(spans), currency)) if paths else {}
+    walked = {by: await asyncio.to_thread(_walked, journeys[by], amounts, found[by]) for by in bys}
     return {
-        by: [
-            Sum(*place, distinct_keys(one.deals), united(one.contacts), one.paid, one.minor)
+        by: Summed([
+            Sum(*place, distinct_keys(one.deals), united(one.contacts), one.paid, one.minor, one.shapley)
             for place, one in of.items()
-        ] for by, of in found.items()
+        ], walked[by]) for by, of in found.items()
     }  # fmt: skip
+
+
+def _walked(
+    journeys: Mapping[tuple[int, str], Journeys],
+    amounts: Mapping[int, int],
+    found: Mapping[tuple[int, Group, str], "_Adding"],
+) -> dict[tuple[int, str], Walked]:
+    """The steps of journeys by span and currency. What groups earn of their deals under `shapley` is added to what was found of these groups.
+
+    `amounts` are in minor units, by deal; a deal without an amount is absent.
+    """
+    out: dict[tuple[int, str], Walked] = {}
+    for (span, currency), of in journeys.items():
+        deals, numbers = of.in_order()
+        of.walk(out.setdefault((span, currency), Walked()), deals, numbers)
+        groups = list(of.groups)
+        begins = [0, *(np.flatnonzero(deals[1:] != deals[:-1]) + 1).tolist(), len(deals)]
+        for begin, end in pairwise(begins):
+            amount = amounts.get(int(deals[begin]))
+            if amount is None:
+                continue
+            met = [groups[number] for number in dict.fromkeys(numbers[begin:end].tolist())]
+            for group, part in shapley(amount, met).items():
+                found[span, group, currency].shapley += part
+    return out
 
 
 def whole(minor: Decimal | None) -> int | None:
@@ -298,6 +357,7 @@ class _Adding:
     contacts: list[bytes] = field(default_factory=list)
     paid: bool = False
     minor: list[int | None] = field(default_factory=list)
+    shapley: int = 0
 
     def add(self, row: Any) -> None:
         """Add a row. One without an amount has None for each model."""
@@ -311,8 +371,8 @@ class _Adding:
         self.minor = minor
 
 
-def _groups(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules) -> list[tuple[GroupBy, Group]]:
-    """The groups of touches that say this."""
+def groups_of_said(bys: Sequence[GroupBy], said: Any, referrers: ReferrerRules) -> list[tuple[GroupBy, Group]]:
+    """The groups of touches whose columns of `SAID` have these values; by campaign or owner, of the touches of one campaign."""
     match bys[0]:
         case GroupBy.CAMPAIGN | GroupBy.OWNER if said["campaign_id"] is None:
             return [(by, Group(None, NoGroup.NO_CAMPAIGN)) for by in bys]

@@ -1,6 +1,7 @@
 """Do sums of credit say what the credited touches say? Both are read in one snapshot, for `verify` and for tests."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,10 +11,12 @@ from shared.projection.defined_models import defined_models
 from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.projection.stages.credit_days.gather import KEPT
+from shared.projection.walks import Walked
 from shared.reading.campaign_deals import DealNumbers, deal_numbers_of_parts
 from shared.reading.credit_sums import Earned, Parts, all_of_touches, earned_by_group, parts_of, won_deals
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules.data_driven import DATA_DRIVEN
 from shared.rules.models import MODELS, Model
 
 SOME_CLOSES = sql("""
@@ -49,8 +52,12 @@ async def earned_otherwise(snapshot: Snapshot, edges_us: Sequence[int]) -> list[
         if parts.first == parts.last:
             continue
         raw = all_of_touches(span)
-        by_sums = await _said(snapshot, parts, MODELS) | await _said_of_campaigns(snapshot, span, by_touches=False)
-        by_touches = await _said(snapshot, raw, MODELS) | await _said_of_campaigns(snapshot, span, by_touches=True)
+        by_sums = await _said(snapshot, parts, MODELS, DATA_DRIVEN) | await _said_of_campaigns(
+            snapshot, span, by_touches=False
+        )
+        by_touches = await _said(snapshot, raw, MODELS, DATA_DRIVEN) | await _said_of_campaigns(
+            snapshot, span, by_touches=True
+        )
         if own and (parts := await parts_of(snapshot, span, defined=True)).first < parts.last:
             by_sums = _both(by_sums, await _said(snapshot, parts, own))
             by_touches = _both(by_touches, await _said(snapshot, raw, own))
@@ -82,13 +89,19 @@ def _both(one: Said, other: Said) -> Said:
     return {group: f"{one.get(group)}; {other.get(group)}" for group in one.keys() | other.keys()}
 
 
-async def _said(snapshot: Snapshot, parts: Parts, models: Mapping[str, Model]) -> Said:
+async def _said(
+    snapshot: Snapshot, parts: Parts, models: Mapping[str, Model], data_driven: Collection[str] = ()
+) -> Said:
     said = {
         f"won, {currency}": f"{won.deals:,} deals, {won.without_journey:,} without a journey, amount {won.amount_minor}"
         for currency, won in (await won_deals(snapshot, parts)).items()
     }
     for by in (by for bys in TOGETHER for by in bys):
-        for (group, currency), one in (await earned_by_group(snapshot, parts, by, models, None)).items():
+        found = await earned_by_group(snapshot, parts, by, models, None, data_driven)
+        for currency, walked in found.walked.items():
+            if walked.names:
+                said[f"paths by {by}, {currency}"] = _steps_in_words(walked)
+        for (group, currency), one in found.earned.items():
             said[f"{by} {group.name!r}, {group.reason}, {currency}"] = _in_words(one)
     return said
 
@@ -108,6 +121,12 @@ def _numbers_in_words(one: DealNumbers) -> str:
         f"{one.influenced_deals:,} influenced, {one.closed_deals:,} won, minor units {sorted(one.influenced_minor.items())} by "
         f"{one.contacts_with_revenue:,} contacts, earned by models, by contacts: {earned}"
     )
+
+
+def _steps_in_words(walked: Walked) -> str:
+    counts = sorted(walked.counts().items(), key=repr)
+    digest = hashlib.sha256(repr(counts).encode()).hexdigest()[:12]
+    return f"{sum(count for _, count in counts):,} steps between {len(walked.names):,} groups, digest {digest}"
 
 
 def _in_words(one: Earned) -> str:

@@ -7,13 +7,13 @@ yet. A deal is won on one day, so numbers of deals are added up; contacts are un
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import renamed_of
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, sums_of_spans, won_in_spans
+from shared.projection.credit_sums import SUMMED, TOGETHER, sums_of_spans, won_in_spans
 from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
 from shared.projection.defined_models import DEFINED_BY, defined_models, own_shares
 from shared.projection.generations import WrongShape, lacks_model
@@ -21,8 +21,10 @@ from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
+from shared.projection.walks import Walked, unpacked
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
+from shared.rules.data_driven import MARKOV, SHAPLEY
 from shared.rules.models import MODELS, Model
 from shared.rules.report_groups import Group, GroupBy, NoGroup
 
@@ -36,7 +38,9 @@ FROM {{g}}.won_day WHERE {_DAYS} GROUP BY 1
 """)
 
 
-_OF_GROUPS = f"{_DAYS} AND group_by = $5 AND ($6::text IS NULL OR currency = $6) GROUP BY 1, 2, 3"
+_IN_GROUPS = f"{_DAYS} AND group_by = $5 AND ($6::text IS NULL OR currency = $6)"
+_OF_GROUPS = f"{_IN_GROUPS} GROUP BY 1, 2, 3"
+STEPS = sql(f"SELECT currency, names, steps FROM {{g}}.path_day WHERE {_IN_GROUPS}")
 
 
 @dataclass
@@ -50,6 +54,14 @@ class Earned:
     paid: bool = False
     contacts: list[bytes] = field(default_factory=list)
     minor: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass
+class OfGroups:
+    """What groups earned, by group and currency; and the steps between them on the paths of the deals, by currency, if they were asked for."""
+
+    earned: dict[tuple[Group, str], Earned] = field(default_factory=lambda: defaultdict(Earned))
+    walked: dict[str, Walked] = field(default_factory=lambda: defaultdict(Walked))
 
 
 @dataclass
@@ -127,7 +139,7 @@ def _of_sums(models: tuple[str, ...]) -> Statement:
     """The sums of groups $5 of some days, in the currency $6 (null: in each)."""
     return sql(f"""
 SELECT name, reason, currency, sum(deals)::bigint AS deals, string_agg(contacts, ''::bytea) AS contacts, bool_or(paid) AS paid,
-    {_minor([MODEL_NAMES.index(model) + 1 for model in models])}
+    {_minor([SUMMED.index(model) + 1 for model in models])}
 FROM {{g}}.credit_day WHERE {_OF_GROUPS}
 """)
 
@@ -144,38 +156,47 @@ def _minor(places: Sequence[int]) -> str:
 
 
 async def earned_by_group(
-    snapshot: Snapshot, parts: Parts, by: GroupBy, models: Mapping[str, Model], currency: str | None
-) -> dict[tuple[Group, str], Earned]:
+    snapshot: Snapshot, parts: Parts, by: GroupBy, models: Mapping[str, Model], currency: str | None, data_driven: Collection[str] = (),
+) -> OfGroups:  # fmt: skip
     """What groups of touches earned of the deals won in a range under models, by group and currency (None: in each).
 
-    Groups without a touch in a journey are absent. `parts` must be those of `defined` sums if one of the models is the workspace's own.
-    Raises `WrongShape` if the store lacks a model.
+    `data_driven` are models that look at paths: with any, groups also have what they earned under `shapley`; with `markov`, there are the steps between them. Groups without a touch in a
+    journey are absent. `parts` must be those of `defined` sums if one of the models is the workspace's own. Raises `WrongShape` if the store lacks a model.
     """
-    published = [name for name in models if name in MODELS]
+    by_paths = [SHAPLEY] if data_driven else []
+    published = [name for name in models if name in MODELS] + by_paths
     own = [name for name in models if name not in MODELS]
-    out: dict[tuple[Group, str], Earned] = defaultdict(Earned)
+    out = OfGroups()
     if parts.first < parts.last:
         renamed = await renamed_of(snapshot)
         asked = parts.first, parts.last, list(parts.stale), str(by), currency
         for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(
             _of_sums(tuple(published)), *asked
         ):
-            _add(snapshot, out[_group(name, reason), each], published, deals, renamed(contacts), minor, paid=paid)
+            one = out.earned[_group(name, reason), each]
+            _add(snapshot, one, published, deals, renamed(contacts), minor, paid=paid)
         if own:
             places = sorted(await defined_models(snapshot))
             statement = _of_defined_sums(tuple(places.index(name) + 1 for name in own))
             for name, reason, each, minor in await snapshot.fetch(statement, *asked):
-                _add_minor(snapshot, out[_group(name, reason), each], own, minor)
+                _add_minor(snapshot, out.earned[_group(name, reason), each], own, minor)
+        if MARKOV in data_driven:
+            for each, names, steps in await snapshot.fetch(STEPS, *asked):
+                out.walked[each].add([name.decode() for name in names], unpacked(steps))
     if parts.spans:
         bys = next(bys for bys in TOGETHER if by in bys)
         referrers = snapshot.settings.referrers
         shares = await own_shares(snapshot, parts.spans, [models[name] for name in own], currency) if own else None
-        sums = await sums_of_spans(snapshot, parts.spans, bys, list(models), currency, referrers, shares)
-        for one in sums[by]:
-            _add(
-                snapshot, out[one.group, one.currency], list(models), one.deals, one.contacts, one.minor, paid=one.paid
-            )
-    return dict(out)
+        summed = await sums_of_spans(
+            snapshot, parts.spans, bys, list(models), currency, referrers, shares, paths=bool(data_driven)
+        )
+        for sum_ in summed[by].sums:
+            one = out.earned[sum_.group, sum_.currency]
+            minor = [*sum_.minor, *([sum_.shapley] if by_paths else [])]
+            _add(snapshot, one, [*models, *by_paths], sum_.deals, sum_.contacts, minor, paid=sum_.paid)
+        for (_, each), walked in summed[by].walked.items():
+            out.walked[each].add(walked.names, walked.steps)
+    return out
 
 
 def _group(name: bytes | None, reason: str | None) -> Group:

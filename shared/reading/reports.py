@@ -12,14 +12,14 @@ from shared.projection.key_lists import distinct_keys
 from shared.projection.sql import sql
 from shared.reading.created_credit import Created, created_contacts, created_deals
 from shared.reading.credit_sums import earned_by_group, parts_of, won_deals
-from shared.reading.data_driven import earned_by_paths
+from shared.reading.data_driven import earned_under_markov
 from shared.reading.defined_models import models_named
 from shared.reading.groups import groups_of
 from shared.reading.overview import money_by_currency
 from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 from shared.rules.created import ONE, units
-from shared.rules.data_driven import DATA_DRIVEN
+from shared.rules.data_driven import DATA_DRIVEN, MARKOV, SHAPLEY
 from shared.rules.exact import split
 from shared.rules.keys import asset_key
 from shared.rules.models import MODELS
@@ -27,7 +27,7 @@ from shared.rules.report_groups import Group, GroupBy, NoGroup
 
 ALL_CURRENCIES = "all"
 ONE_DECIMALS = 6  # of the parts of a deal or contact: shared.rules.created.ONE
-COUNTED_BY = "linear"  # the model by whose sums deals and contacts are counted, where only models are asked for that have no sums
+COUNTED_BY = "linear"  # the model by whose sums deals and contacts are counted, where only models are asked for that look at paths
 
 CAMPAIGN_NAMES = sql("SELECT campaign_id AS id, name FROM {g}.campaign WHERE ws = $1")
 ASSET_NAMES = sql("SELECT asset_id AS id, name FROM {g}.asset WHERE ws = $1 AND asset = ANY($2::bigint[])")
@@ -148,20 +148,20 @@ async def _of_revenue(snapshot: Snapshot, span: TimeRange, asked: Question) -> R
             report.total[currency] = won.amount_minor
     rest = {model: dict(report.total) for model in asked.models}
     one_currency = None if asked.currency == ALL_CURRENCIES else asked.currency
-    for (group, currency), one in (await earned_by_group(snapshot, parts, asked.by, models, one_currency)).items():
+    found = await earned_by_group(snapshot, parts, asked.by, models, one_currency, by_paths)
+    with_sums = [*named, *([SHAPLEY] if SHAPLEY in by_paths else [])]
+    for (group, currency), one in found.earned.items():
         row = report.rows[group]
         row.deals += one.deals
         row.contact_lists += one.contacts
         if one.paid:
-            for model in named:
+            for model in with_sums:
                 row.earned[model][currency] += one.minor[model]
                 rest[model][currency] -= one.minor[model]
-    if by_paths:
-        earned = await earned_by_paths(snapshot, span, asked.by, by_paths, one_currency)
-        for model, by_group in earned.items():
-            for (group, currency), minor in by_group.items():
-                report.rows[group].earned[model][currency] += minor
-                rest[model][currency] -= minor
+    if MARKOV in by_paths:
+        for (group, currency), minor in (await earned_under_markov(snapshot, span, asked.by, found)).items():
+            report.rows[group].earned[MARKOV][currency] += minor
+            rest[MARKOV][currency] -= minor
     for model, by_currency in rest.items():
         for currency, minor in by_currency.items():
             if minor:

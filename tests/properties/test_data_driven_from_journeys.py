@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from shared.rules.influence import REVENUE_TOUCHES
 from tests.properties.test_store_agrees_with_oracle import play
 from tests.properties.worlds import random_worlds, world
+from tests.system.test_sums_of_credit import keep
 from tests.unit.test_data_driven import effects_of
 from touchline.compose import Running
 
@@ -85,14 +86,13 @@ def _currency(deal: Any) -> str | None:
     return deal["amount"] and deal["amount"]["currency"]
 
 
-async def differences(client: httpx.AsyncClient) -> list[str]:
-    """What the report says otherwise by more than rounding does: a cent a deal under shapley, a cent in all under markov."""
+async def differences(client: httpx.AsyncClient, asked: str = "") -> list[str]:
+    """What the report says otherwise by more than rounding does: a cent a deal under shapley, a cent in all under markov. `asked` are more parameters."""
     won, lost = await journeys(client)
     out = []
     for by in BY:
-        rows = (await got(client, f"/v1/reports/attribution?model=markov&model=shapley&group_by={by}&currency=all"))[
-            "rows"
-        ]
+        report = f"/v1/reports/attribution?model=markov&model=shapley&group_by={by}&currency=all{asked}"
+        rows = (await got(client, report))["rows"]
         for model, cents in wanted(by, won, lost).items():
             if model == "markov" and not all(_currency(deal) for deal, _ in won):
                 continue  # a deal without an amount has a path in a currency that no answer has
@@ -137,7 +137,11 @@ def check(running: Running, runner: asyncio.Runner, both: list[int], rng: random
             both.append(
                 len([deal for deal, _ in won if deal["amount"]]) * len([touches for touches in lost if touches])
             )
-            return await differences(client)
+            by_touches = await differences(client)
+            await keep(workspace)
+            return by_touches + await differences(
+                client, "&from=1990-01-01"
+            )  # another address: answers are kept by address
 
     found = runner.run(run())
     assert not found, "\n".join([*found, *map(repr, events)])

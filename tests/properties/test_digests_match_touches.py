@@ -1,5 +1,5 @@
 """After every batch, in whatever state digests are, they say in any range what the touches say: cells of every campaign and asset, and sums
-of credit of every group of a report.
+of credit of every group of a report. Paths are also read touch by touch.
 """
 
 import asyncio
@@ -24,14 +24,20 @@ from shared.reading.asset_list import seen_assets
 from shared.reading.cells import CampaignCells, campaign_cells, cells_days
 from shared.reading.cells_compared import DigestDifference, digest_differences, digest_differences_of_assets
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
+from shared.reading.credit_sums import earned_by_group, parts_of
 from shared.reading.drilldown import contacts_behind
 from shared.reading.drilldown_assets import REACHED, contacts_influenced
 from shared.reading.drilldown_touches import SESSION_METRICS, sessions_behind
+from shared.reading.lost_paths import lost_paths
 from shared.reading.snapshot import Snapshot, snapshot_on
 from shared.reading.time_range import TimeRange
+from shared.rules.data_driven import DATA_DRIVEN, SHAPLEY
 from shared.rules.keys import Identifier, asset_key, campaign_key
+from shared.rules.models import MODELS
+from shared.rules.report_groups import BY_CAMPAIGNS, GroupBy
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
+from tests.properties.paths_by_touches import lost_by_touches, won_by_touches
 from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
@@ -41,6 +47,7 @@ STEPS_MAX = 1_000  # of the background, until it has made all that is to be made
 EXAMPLES = int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 4
 KEYS = {campaign_key(name): name for name in CAMPAIGNS}
 ASSETS = {asset_key(name): name for name in WORLD_ASSETS}
+LINEAR = {"linear": MODELS["linear"]}
 
 
 def some_edges(rng: random.Random, instants_us: list[int]) -> list[int]:
@@ -111,6 +118,7 @@ async def compare(
             await compare_pages(snapshot, *asked)
             await compare_sessions(snapshot, *asked)
             await compare_contacts_of_assets(snapshot, rng.choice(list(ASSETS)), *asked[1:])
+            await compare_paths(snapshot, asked[1], rng.choice([*BY_CAMPAIGNS, *GroupBy]))
     return []
 
 
@@ -141,6 +149,15 @@ async def compare_sessions(snapshot: Snapshot, campaign: int, span: TimeRange, l
             assert len(found) < 1_000
         whole = await sessions_behind(snapshot, campaign, metric, TimeRange(span.from_us), None, 1_000)
         assert found == [row for row in whole if row["session_at_us"] in span]
+
+
+async def compare_paths(snapshot: Snapshot, span: TimeRange, by: GroupBy) -> None:
+    """The steps of paths, and what groups earn under `shapley`, are what is read touch by touch."""
+    assert (await lost_paths(snapshot, span, by)).counts() == await lost_by_touches(snapshot, span, by), (span, by)
+    found = await earned_by_group(snapshot, await parts_of(snapshot, span), by, LINEAR, None, DATA_DRIVEN)
+    steps = {code: walked.counts() for code, walked in found.walked.items() if walked.names}
+    earned = {place: one.minor[SHAPLEY] for place, one in found.earned.items() if one.minor[SHAPLEY]}
+    assert (steps, earned) == await won_by_touches(snapshot, span, by), (span, by)
 
 
 async def compare_contacts_of_assets(snapshot: Snapshot, asset: int, span: TimeRange, limit: int) -> None:

@@ -495,6 +495,96 @@ def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made
     runner.run(check())
 
 
+async def change(workspace: Workspace, statement: str) -> None:
+    """Run a statement on the projection, in which `{g}` is the schema and $1 the number of the workspace's rows."""
+    running = workspace.running
+    async with running.pool.acquire() as raw:
+        connection = Connection(raw, running.generation.name)
+        ws = await workspace_number(connection, workspace.name)
+        await raw.execute(statement.replace("{g}", connection.generation), ws)
+
+
+BOTH_PATHS = [
+    *SOLD,
+    {"type": "form_submitted", "asset_id": "f", "contact": {"id": "8"}, "occurred_at": "2024-03-01T11:00:00Z"},
+]
+
+
+def test_reports_by_paths_read_sums_and_of_other_days_touches(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        more = [visit("2024-03-01T10:01:00Z"), *sale("e", "2024-03-09T12:00:00Z")]
+        right = await same_before_and_after(workspace, [*BOTH_PATHS, *more], lambda asked: by_paths(workspace, asked))
+        assert right == {"markov": {"c": "200.00"}, "shapley": {"c": "200.00"}}
+        raised = "UPDATE {g}.credit_day SET minor[10] = minor[10] + 1000 WHERE ws = $1 AND group_by = 'campaign'"
+        await change(workspace, raised)
+        for asked, earned, rest in (
+            ("&from=2024-02-01T00:00:00Z", "220.00", "-20.00"),
+            ("&from=2024-03-02T11:00:00Z", "210.00", "-10.00"),  # a part of the first day
+        ):
+            wrong = {"c": earned, "no_journey": rest}
+            assert await by_paths(workspace, asked) == {"markov": wrong, "shapley": wrong}
+        await change(workspace, "INSERT INTO {g}.stale_credit_day SELECT ws, day FROM {g}.won_day WHERE ws = $1")
+        assert await by_paths(workspace, "&from=2024-02-02T00:00:00Z") == right
+
+    runner.run(check())
+
+
+async def by_paths(workspace: Workspace, asked: str = "") -> dict[str, dict[str, str]]:
+    """What each campaign, or what has none, earned under the models that look at paths."""
+    models = "markov", "shapley"
+    asked = "".join(f"&model={model}" for model in models) + asked
+    answer = (await workspace.get(f"/v1/reports/attribution?currency=EUR{asked}")).json()
+    return {
+        model: {row["group"] or row["reason"]: row["revenue"][model] for row in answer["rows"] if row["revenue"][model] != "0.00"}
+        for model in models
+    }  # fmt: skip
+
+
+def test_markov_reads_the_steps_of_days_that_have_sums(workspace: Workspace, runner: asyncio.Runner) -> None:
+    async def check() -> None:
+        other = {"type": "asset_associated", "asset_id": "f", "campaign_id": "other", "occurred_at": BEGUN}
+        met = {"type": "form_submitted", "asset_id": "f", "contact": KARI, "occurred_at": "2024-03-01T11:00:00Z"}
+        both = {"c": "50.00", "other": "50.00"}
+        sent = [other, met, *BOTH_PATHS]
+        found = await same_before_and_after(workspace, sent, lambda asked: by_paths(workspace, asked))
+        right = {"c": "33.33", "other": "66.67"}  # without `other` nothing is won; half of the paths begin with `c`
+        assert found == {"markov": right, "shapley": both}
+        # as if one more path had gone from the start to the first group, and from there to the end
+        await change(
+            workspace,
+            "UPDATE {g}.path_day SET steps = steps || '\\xffffffff0000000000000001' || '\\x00000000ffffffff00000001' WHERE ws = $1",
+        )
+        found = await by_paths(workspace, "&from=2024-02-01T00:00:00Z")
+        assert found["shapley"] == both
+        assert found["markov"] != right
+
+    runner.run(check())
+
+
+@pytest.mark.parametrize(
+    ("statement", "group"),
+    [
+        ("UPDATE {g}.credit_day SET minor[10] = minor[10] + 1 WHERE ws = $1 AND group_by = 'asset'", "asset 'p', None, EUR"),
+        ("UPDATE {g}.path_day SET steps = steps || '\\xffffffff0000000000000001' WHERE ws = $1 AND group_by = 'owner'", "paths by owner, EUR"),
+        ("DELETE FROM {g}.path_day WHERE ws = $1 AND group_by = 'channel'", "paths by channel, EUR"),
+        ("UPDATE {g}.path_day SET names = '{b}' WHERE ws = $1 AND group_by = 'campaign'", "paths by campaign, EUR"),
+    ],
+)  # fmt: skip
+def test_sums_of_paths_that_say_something_else_than_the_touches_are_found(
+    workspace: Workspace, runner: asyncio.Runner, statement: str, group: str
+) -> None:
+    async def check() -> None:
+        await sums_after(workspace, "channel", *SOLD, *OWNED)
+        async with snapshot(workspace.running.pool, workspace.name) as seen:
+            assert await earned_otherwise_on_some_days(seen, 3) == []
+        await change(workspace, statement)
+        async with snapshot(workspace.running.pool, workspace.name) as seen:
+            (found,) = await earned_otherwise_on_some_days(seen, 3)
+            assert found.group == group
+
+    runner.run(check())
+
+
 def test_a_contact_of_several_days_counts_once(workspace: Workspace, runner: asyncio.Runner) -> None:
     async def check() -> None:
         assert await sums_after(workspace, "channel", *SOLD, *sale("e", "2024-03-09T12:00:00Z")) == {

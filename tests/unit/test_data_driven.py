@@ -2,15 +2,19 @@
 
 import math
 import random
+import struct
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations, permutations
 
 import pytest
 
+from shared.projection import walks
+from shared.projection.walks import Journeys, Walked, packed, unpacked
 from shared.reading import markov
-from shared.reading.markov import DIGITS, TooManyGroups, Walked, removal_effects
-from shared.rules.data_driven import path_of_groups, shapley
+from shared.reading.markov import DIGITS, TooManyGroups, removal_effects
+from shared.rules.data_driven import shapley
+from shared.rules.report_groups import Group, NoGroup
 
 Path = list[str]
 START, WON, NULL = "(start)", "(won)", "(null)"
@@ -45,11 +49,36 @@ def effects_of(converted: list[Path], lost: list[Path]) -> dict[str, Fraction]:
     return {group: 1 - conversion(steps, group) / whole for group in groups}
 
 
-def walked(paths: list[Path]) -> Walked:
-    out = Walked()
-    for path in paths:
-        out.add(path)
+def journeys_of(paths: list[list[list[Group]]], order: list[Group]) -> Journeys:
+    """Journeys of touches that have several groups each, told group by group in an order."""
+    out = Journeys()
+    for group in order:
+        places = [
+            struct.pack(">qi", subject - 3, step)
+            for subject, path in enumerate(paths) for step, groups in enumerate(path) if group in groups
+        ]  # fmt: skip
+        out.add(b"".join(places), group)
     return out
+
+
+def walk(journeys: Journeys) -> Walked:
+    out = Walked()
+    journeys.walk(out, *journeys.in_order())
+    return out
+
+
+def walked(paths: list[Path]) -> Walked:
+    groups = sorted({group for path in paths for group in path}, reverse=True)
+    return walk(journeys_of([[[Group(group)] for group in path] for path in paths], [Group(name) for name in groups]))
+
+
+def steps_of(paths: list[Path]) -> Counter[tuple[str | None, str | None]]:
+    """How often each group follows each on some paths (None: at the beginning, and the end), but for those that follow themselves."""
+    out: Counter[tuple[str | None, str | None]] = Counter()
+    for path in paths:
+        for pair in zip([None, *path], [*path, None], strict=True):
+            out[pair] += pair[0] != pair[1]
+    return +out
 
 
 def some_paths(rng: random.Random, count: int, groups: str) -> list[Path]:
@@ -88,6 +117,29 @@ def test_a_chain_of_too_many_groups_is_refused_if_there_is_a_conversion(monkeypa
         removal_effects(walked([["a", "b"]]), walked([["c"]]))
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_steps_are_those_of_the_paths_whose_touches_have_several_groups_or_none(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(walks, "ROWS_MAX", rng.choice([1, 5, 100]))
+    none = Group(None, NoGroup.NO_CAMPAIGN)
+    groups = [Group(name) for name in "abcde"[: rng.randint(1, 5)]]
+    journeys = [
+        [sorted(rng.sample(groups, rng.randint(1, len(groups)))) if rng.random() < 0.7 else [none] for _ in range(rng.randint(0, 6))]
+        for _ in range(rng.randint(0, 8))
+    ]  # fmt: skip
+    paths = [[group.name for touch in journey for group in touch if group.name is not None] for journey in journeys]
+    found = walk(journeys_of(journeys, [*groups, none]))
+    assert found.counts() == steps_of(paths)
+    assert sorted(found.names) == sorted({name for path in paths for name in path})
+    half = len(journeys) // 2
+    both = walk(journeys_of(journeys[:half], [none, *groups]))
+    other = walk(journeys_of(journeys[half:], [*groups, none]))
+    both.add(other.names, unpacked(packed(other.steps)))
+    assert both.counts() == steps_of(paths)
+
+
 def worth(deals: list[tuple[int, Path]], groups: frozenset[str]) -> int:
     return sum(amount for amount, path in deals if set(path) <= groups)
 
@@ -100,8 +152,8 @@ def test_shapley_is_the_mean_of_what_a_group_adds_in_all_orders(seed: int) -> No
     deals = list(zip(amounts, some_paths(rng, 6, groups), strict=True))
     found: Counter[str] = Counter()
     for amount, path in deals:
-        for group, part in shapley(amount, path).items():
-            found[group] += part
+        for group, part in shapley(amount, [Group(name) for name in path]).items():
+            found[group.name or ""] += part
     for group in groups:
         added = sum(
             worth(deals, frozenset(order[: order.index(group) + 1]))
@@ -113,12 +165,10 @@ def test_shapley_is_the_mean_of_what_a_group_adds_in_all_orders(seed: int) -> No
 
 @pytest.mark.parametrize("amount", [100, -100, 0, 1])
 def test_shapley_gives_the_first_groups_of_a_path_a_unit_more_and_adds_up(amount: int) -> None:
-    parts = shapley(amount, ["b", "a", "b", "c"])
-    assert list(parts) == ["b", "a", "c"]
+    none, other = Group(None, NoGroup.NO_CAMPAIGN), Group(None, NoGroup.NO_OWNER)
+    parts = shapley(amount, [none, *map(Group, "babc"), other])
+    assert list(parts) == [Group("b"), Group("a"), Group("c")]
     assert sum(parts.values()) == amount
     assert all(abs(one) >= abs(other) for one, other in combinations(parts.values(), 2))
+    assert shapley(amount, [other, none]) == {other: amount}
     assert shapley(amount, []) == {}
-
-
-def test_a_path_has_each_campaign_of_a_touch_and_no_touch_without_a_group() -> None:
-    assert path_of_groups([["a", "b"], [None], ["a"], []]) == ["a", "b", "a"]

@@ -132,6 +132,6 @@ STAGE = Stage(
         DealsChanged, ContactsNamedAgain, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     passes_on=(),
-    package=__package__, owns=("credit_day", "defined_credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
+    package=__package__, owns=("credit_day", "path_day", "defined_credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip

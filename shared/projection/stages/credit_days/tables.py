@@ -25,9 +25,21 @@ credit_day = sa.Table(
     sa.Column("deals", sa.BigInteger, nullable=False, comment="that have a touch of the group in the journey"),
     sa.Column("contacts", sa.LargeBinary, nullable=False, comment="of these touches"),
     sa.Column("paid", sa.Boolean, nullable=False, comment="whether one of the deals has an amount"),
-    sa.Column("minor", postgresql.ARRAY(sa.Numeric), nullable=False, comment="minor units, by the models in the order of their names"),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), nullable=False, comment="minor units, by the published models in the order of their names, then by shapley"),
     sa.Index("credit_day_of", "ws", "group_by", "day"),
     comment="what touches of a group earned of the deals won on a day, in a currency",
+)  # fmt: skip
+
+path_day = sa.Table(
+    "path_day", projection,
+    sa.Column("ws", sa.Integer, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("group_by", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("names", postgresql.ARRAY(sa.LargeBinary), nullable=False, comment="of the groups, in UTF-8; their places in it, from 0, are their numbers"),
+    sa.Column("steps", sa.LargeBinary, nullable=False, comment="numbers of 4 bytes, three a step: the group before (-1: none), the group after (-1: none), how often"),
+    sa.Index("path_day_of", "ws", "group_by", "day"),
+    comment="how often the paths of the deals won on a day, in a currency, went from one group to another; there is no row where no path has a group",
 )  # fmt: skip
 
 defined_credit_day = sa.Table(
@@ -52,7 +64,7 @@ won_campaign_day = sa.Table(
     sa.Column("deals", sa.BigInteger, nullable=False),
     sa.Column("amount_minor", sa.Numeric, comment="of the deals, in minor units; null if none of them has an amount"),
     sa.Column("contacts", sa.LargeBinary, nullable=False, comment="by whom the deals bring revenue"),
-    sa.Column("minor", postgresql.ARRAY(sa.Numeric), comment="what the campaign earned, as in `credit_day`; null if none of its touches earned anything"),
+    sa.Column("minor", postgresql.ARRAY(sa.Numeric), comment="what the campaign earned in minor units, by the published models in the order of their names; null if none of its touches earned anything"),
     sa.Column(
         "earning", postgresql.ARRAY(sa.LargeBinary), comment="the contacts by whom it earned more than 0, by the models in the order of their names",
     ),
@@ -88,6 +100,14 @@ credit_days_kept = sa.Table(
 
 SUM_TABLES = tuple(
     table.name
-    for table in (credit_day, defined_credit_day, won_campaign_day, won_day, stale_credit_day, credit_days_kept)
+    for table in (
+        credit_day,
+        path_day,
+        defined_credit_day,
+        won_campaign_day,
+        won_day,
+        stale_credit_day,
+        credit_days_kept,
+    )
 )
 """They say again what `deal`, `credit`, `deal_touch` and `touch` say; which rows say it depends on when the background came."""
