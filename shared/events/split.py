@@ -58,8 +58,6 @@ def read_request(body: bytes, *, ndjson: bool) -> Sent:
     `sent_at` is not an instant.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
-    if is_wide(body) and (not ndjson or all(map(is_wide, body.splitlines()))):  # lines in UTF-8 can be read
-        raise BadRequest("not_json", "the body is UTF-16 or UTF-32; JSON is UTF-8")
     parts, sent_at = (_lines(body), None) if ndjson else _parts(body)
     if not parts:
         raise BadRequest("no_events", "the body holds no event")
@@ -112,6 +110,10 @@ def _sent_at_us(sent_at: Part | None) -> int | None:
         ) from error
 
 
+def _wide() -> BadRequest:
+    return BadRequest("not_json", "the body is UTF-16 or UTF-32; JSON is UTF-8")
+
+
 def _too_many(how_many: str, events_max: int = EVENTS_PER_REQUEST_MAX) -> BadRequest:
     return BadRequest("too_many_events", f"{how_many} events; a request takes {events_max} at most")
 
@@ -119,11 +121,16 @@ def _too_many(how_many: str, events_max: int = EVENTS_PER_REQUEST_MAX) -> BadReq
 def _lines(body: bytes) -> Sequence[Part]:
     if body.count(b"\n") + body.count(b"\r") > REQUEST_LINES_MAX:
         raise BadRequest("too_many_events", f"a request has {REQUEST_LINES_MAX} lines at most, empty ones among them")
-    return [line for line in body.splitlines() if line.strip()]
+    lines = [line for line in body.splitlines() if line.strip()]
+    if lines and all(map(is_wide, lines)):  # else the lines that are UTF-8 can be read
+        raise _wide()
+    return lines
 
 
 def _parts(body: bytes) -> tuple[Sequence[Part], Part | None]:
     """The events, and the undecoded `sent_at` beside them."""
+    if is_wide(body):
+        raise _wide()
     start = body.lstrip(_SPACE)[:1]
     if start not in (b"[", b"{"):
         raise BadRequest("not_json", "the body must be a JSON object, an array of events, or NDJSON")

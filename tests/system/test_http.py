@@ -12,7 +12,7 @@ import httpx
 import pytest
 import zstandard
 
-from shared.events.limits import REQUEST_BYTES_MAX
+from shared.events.limits import REQUEST_BYTES_MAX, REQUEST_LINES_MAX
 from tests.conftest import Workspace
 
 VISIT = {"type": "page_visited", "visitor_id": "v", "url": "https://shop.example/?utm_campaign=c"}
@@ -93,6 +93,13 @@ def test_bodies_that_are_understood(workspace: Workspace, run: Any, content: byt
             {"Content-Encoding": "gzip"},
             413,
             "too_large",
+        ),
+        (
+            "server",
+            b"\0\n" * (REQUEST_LINES_MAX + 1),
+            {"Content-Type": "application/x-ndjson"},
+            413,
+            "too_many_events",
         ),
         ("read", json.dumps(VISIT).encode(), {}, 403, "forbidden"),
     ],
