@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 from shared.events.instants import DAY_US
 from shared.projection.campaign_cells import renamed_of
@@ -42,7 +43,7 @@ WITH {COUNTING_WINDOW}, {
 # What they earned of these deals, by the place of the model in $5. One row a campaign, currency, contact and model.
 EARNED_BY_KEYS = sql(f"""
 WITH {COUNTING_WINDOW}, {campaign_keys.earned("$5", "won")}
-SELECT p.campaign, d.currency, p.contact, p.n, sum(p.minor)::bigint AS minor FROM part p
+SELECT p.campaign, d.currency, p.contact, p.n, sum(p.minor) AS minor FROM part p
 JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY 1, 2, 3, 4
 """)
 
@@ -189,7 +190,7 @@ async def _won_by_keys(
     }
     if not found:
         return []
-    earned: dict[tuple[int, str, int], list[int | None]] = defaultdict(lambda: [None] * len(models))
+    earned: dict[tuple[int, str, int], list[Any]] = defaultdict(lambda: [None] * len(models))
     places = [MODEL_PLACES[model] for model in models]
     for row in await snapshot.fetch(EARNED_BY_KEYS, campaigns, *span, places):
         earned[row["campaign"], row["currency"], row["contact"]][row["n"] - 1] = row["minor"]
