@@ -309,8 +309,10 @@ async def sums_of_spans(
             found[by][row["n"] - 1, group, row["currency"]].add(row)
             if paths:
                 journeys[by][row["n"] - 1, row["currency"]].add(row["places"], group)
-    amounts = dict(await store.fetch(AMOUNTS, *columns_of(spans), currency)) if paths else {}
-    walked = {by: await asyncio.to_thread(_walked, journeys[by], amounts, found[by]) for by in bys}
+    walked: dict[GroupBy, dict[tuple[int, str], Walked]] = {by: {} for by in bys}
+    if paths:
+        amounts = dict(await store.fetch(AMOUNTS, *columns_of(spans), currency))
+        walked = {by: await asyncio.to_thread(_walked, journeys[by], amounts, found[by]) for by in bys}
     return {
         by: Summed([
             Sum(*place, distinct_keys(one.deals), united(one.contacts), one.paid, one.minor, one.shapley)
