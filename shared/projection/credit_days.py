@@ -168,18 +168,9 @@ async def _make(context: Context, some: Sequence[int]) -> None:
         return
     summed = await _summed(context, some, MODEL_NAMES, paths=True)
     rows = [
-        (
-            ws,
-            day,
-            *group,
-            one.currency,
-            one.deals,
-            one.contacts,
-            one.paid,
-            [*_of_all_models(context, one.minor), one.shapley],
-        )
+        (ws, day, *group, one.currency, one.deals, one.contacts, one.paid, [*_of_all_models(context, one.minor), one.shapley])
         for day, group, one in _sums(some, summed)
-    ]
+    ]  # fmt: skip
     await connection.copy("credit_day", CREDIT_DAY_COLUMNS, rows)
     paths = [
         (ws, some[span], str(by), currency, [name.encode() for name in walked.names], packed(walked.steps))
