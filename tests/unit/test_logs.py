@@ -21,16 +21,16 @@ LINES = [
 
 @pytest.fixture(params=["console", "json"])
 def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """What is logged, in one of the formats."""
+    """What is logged, in one of the formats. Loggers that other tests have used keep their processors: they are the same list again."""
     root = logging.getLogger()
-    before, level = root.handlers, root.level
+    before, level, processors = root.handlers, root.level, structlog.get_config()
     logs.configure(request.param, "INFO")
     stream = io.StringIO()
     (handler,) = root.handlers
     assert isinstance(handler, logging.StreamHandler)
     handler.setStream(stream)
     yield stream
-    logs.configure("json", "WARNING")
+    structlog.configure(**processors)
     root.handlers, root.level = before, level
 
 
