@@ -17,7 +17,7 @@ from shared.projection.sql import Connection
 
 PAUSE_S = 2.0  # between two rounds, so that what several batches add to one cell is added to it in one step
 PAUSES, PAUSE_MAX_S = 10, 30.0
-"""The steps of days and of unions (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they
+"""The steps of days, sums and unions (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they
 make theirs. After a round whose steps of a part took n seconds, the next steps of this part run 10 n seconds later, but at most half a minute later."""
 # While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
@@ -42,7 +42,7 @@ class DigestUpdates:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When the last complete round ended, in seconds of the monotonic clock."""
-    _from_s: dict[Part, float] = field(default_factory=lambda: {Part.DAYS: 0.0, Part.UNIONS: 0.0})
+    _from_s: dict[Part, float] = field(default_factory=lambda: {part: 0.0 for part in Part if part is not Part.CELLS})
     """From when on a round runs steps of these parts, in seconds of the monotonic clock; those of the cells run in every round."""
 
     async def run(self) -> Never:

@@ -1,54 +1,72 @@
 """Makes the sums of credit by day, in steps, from the credited touches of the deals that were won on these days.
 
-Those under models that the workspace has defined are made after all others, and from the beginning after each definition.
+A day with many deals is divided into slices, so that a deal that is won or changed makes the sums of few deals stale (`shared.projection.slices`).
+Sums under models that the workspace has defined are made after all others, and from the beginning after each definition.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import pairwise
 
 from shared.events.instants import BEGINNING_US
-from shared.projection.campaign_cells import WorkspaceRows
-from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, Summed, sums_of_spans, won_in_spans
-from shared.projection.days import EVERY_DAY, NO_DAY, Days, days_of
-from shared.projection.defined_models import DEFINED_BY, defined_models, digest_of_definitions, own_shares
-from shared.projection.generations import WrongShape, lacks_model
+from shared.projection.credit_rows import PUBLISHED_TABLES, delete_rows, write_defined_rows, write_rows
+from shared.projection.days import EVERY_DAY, NO_DAY, days_of
+from shared.projection.defined_models import DEFINED_BY, digest_of_definitions
 from shared.projection.pipeline import Context
 from shared.projection.site_list_versions import DECIDED_BY
-from shared.projection.spans import Span
-from shared.projection.sql import Statement, sql
+from shared.projection.slices import STALE_SLICES, Slice, divided, slices_of, to_unite, whole_day
+from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.credit_days.gather import KEPT
-from shared.projection.stages.entities.gather import as_read
-from shared.projection.walks import packed
-from shared.projection.won_campaigns import won_of_campaigns
-from shared.rules.models import Model
-from shared.rules.report_groups import GroupBy
 
-DEALS_MAX = 100  # won on the days that a step adds up, unless one day has more: some 0.2 s, which a batch may wait for
-STALE_MAX = 31  # days that a step adds up again
+DEALS_MAX = (
+    100  # won in the slices that a step adds up, unless one slice has more: some 0.2 s, which a batch may wait for
+)
+STALE_MAX = 31  # slices that a step adds up again
+DIVIDED_FROM, SLICE_DEALS = 33, 16
+"""A stale slice of so many deals or more is divided into slices of so many. While a slice is stale, a report reads the touches of all of its deals; but
+each slice has rows of its own, which reports read, too."""
+UNITED_DEALS_MAX = 400
+"""Slices are united up to so many deals, and a day of no more deals is one slice when its sums are made for the first time."""
+OPEN_SLICES, LEFT_SLICES = 16, 4
+"""On the last divided day, slices are united from so many on, and never the last few: deals are still won in these, or change soon after."""
 
-CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor")
-PATH_DAY_COLUMNS = ("ws", "day", "group_by", "currency", "names", "steps")
-WON_CAMPAIGN_DAY_COLUMNS = (
-    "ws", "campaign", "day", "currency", "deals", "amount_minor", "contacts", "minor", "earning", "refunded",
-)  # fmt: skip
-DEFINED_CREDIT_DAY_COLUMNS = ("ws", "day", "group_by", "name", "reason", "currency", "minor")
-WON_DAY_COLUMNS = ("ws", "day", "currency", "deals", "without_journey", "amount_minor")
-SETTINGS = sql("SELECT body FROM {g}.settings WHERE ws = $1")
 CLOSES = sql("""
 SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' AND closed_us >= $2 ORDER BY closed_us LIMIT $3
 """)
-STALE_DAYS = sql("SELECT day FROM {g}.stale_credit_day WHERE ws = $1 AND day < $2 ORDER BY day LIMIT $3")
+CLOSES_BETWEEN = sql("""
+SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' AND closed_us >= $2 AND closed_us < $3 ORDER BY closed_us
+""")
 DEALS_OF = sql("""
 SELECT u.n, (SELECT count(*) FROM {g}.deal d WHERE d.ws = $1 AND d.state = 'won' AND d.closed_us >= u.from_us AND d.closed_us < u.to_us)
 FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORDER BY u.n
 """)
-PUBLISHED_TABLES = ("credit_day", "path_day", "won_campaign_day", "won_day", "stale_credit_day")
-DROP_DAYS = [
-    sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day = ANY($2::int[])")
-    for table in (*PUBLISHED_TABLES, "defined_credit_day")
-]
-DROP_FROM = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3") for table in PUBLISHED_TABLES]
+SLICES = sql(
+    "SELECT day, from_us, to_us, deals FROM {g}.credit_slice WHERE ws = $1 AND day = ANY($2::int[]) ORDER BY day, from_us"
+)
+LAST_DIVIDED = sql(
+    "SELECT day, count(*) AS slices FROM {g}.credit_slice WHERE ws = $1 GROUP BY day ORDER BY day DESC LIMIT 1"
+)
+TO_UNITE = sql("""
+SELECT min(a.day) FROM {g}.credit_slice a JOIN {g}.credit_slice b ON b.ws = $1 AND b.day = a.day AND b.from_us = a.to_us
+WHERE a.ws = $1 AND a.day < $2 AND a.deals + b.deals <= $3
+""")
+ADD_SLICES = sql(
+    "INSERT INTO {g}.credit_slice SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[])"
+)
+DROP_SLICES = sql("DELETE FROM {g}.credit_slice WHERE ws = $1 AND day = ANY($2::int[]) AND from_us = ANY($3::bigint[])")
+COUNTED = sql("""
+UPDATE {g}.credit_slice s SET deals = u.deals FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(day, from_us, deals)
+WHERE s.ws = $1 AND s.day = u.day AND s.from_us = u.from_us
+""")
+MARK = sql("INSERT INTO {g}.stale_credit SELECT $1, * FROM unnest($2::int[], $3::bigint[])")
+DROP_MARKS = sql("""
+DELETE FROM {g}.stale_credit m USING unnest($2::int[], $3::bigint[], $4::bigint[]) s(day, from_us, to_us)
+WHERE m.ws = $1 AND m.day = s.day AND m.closed_us >= s.from_us AND m.closed_us < s.to_us
+""")
+DAY_TABLES = (*PUBLISHED_TABLES, "credit_slice", "stale_credit")
+DROP_FROM = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1 AND day >= $2 AND day < $3") for table in DAY_TABLES]
 DROP_DEFINED_FROM = [sql("DELETE FROM {g}.defined_credit_day WHERE ws = $1 AND day >= $2 AND day < $3")]
-DROP_ALL = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1") for table in (*PUBLISHED_TABLES, "defined_credit_day")]
+DROP_ALL = [sql(f"DELETE FROM {{g}}.{table} WHERE ws = $1") for table in (*DAY_TABLES, "defined_credit_day")]
 KEEP = sql(f"""
 INSERT INTO {{g}}.credit_days_kept VALUES ($1, $2, $3, $4, {NO_DAY}, '') ON CONFLICT (ws) DO UPDATE
 SET time_zone = excluded.time_zone, through_day = excluded.through_day, decided_by = excluded.decided_by,
@@ -61,18 +79,18 @@ DEFINED_OTHERWISE = sql(
 WORK = f"""EXISTS (SELECT FROM {{g}}.cells_kept c WHERE c.ws = r.ws AND NOT EXISTS (
         SELECT FROM {{g}}.credit_days_kept k WHERE k.ws = r.ws AND k.through_day = {EVERY_DAY} AND k.time_zone = c.time_zone
             AND k.decided_by = '{DECIDED_BY}' AND k.defined_through_day = {EVERY_DAY} AND k.defined_by = {digest_of_definitions("r.ws")}))
-    OR EXISTS (SELECT FROM {{g}}.stale_credit_day s WHERE s.ws = r.ws)"""
+    OR EXISTS (SELECT FROM {{g}}.stale_credit s WHERE s.ws = r.ws)"""
 """A condition: the sums of workspace `r` are incomplete or stale."""
 
 
 async def make_sums(context: Context) -> bool:
-    """Add up some stale days, or the next days that have no sums. False if there is nothing to do. `context` has the time zone."""
+    """Add up some stale slices, or the next days that have no sums, or unite slices. False if there is nothing to do. `context` has the time zone."""
     kept = await context.connection.fetchrow(KEPT, context.ws)
     if kept is None or (kept["time_zone"], kept["decided_by"]) != (context.settings.time_zone, DECIDED_BY):
         for statement in DROP_ALL:
             await context.connection.execute(statement, context.ws)
         await _keep(context, NO_DAY)
-        return await _make_next(context, NO_DAY, DROP_FROM, _make, _keep)
+        return await _make_next(context, NO_DAY, DROP_FROM, _make_days, _keep)
     through_day, defined_through_day = kept["through_day"], kept["defined_through_day"]
     defined_by = await context.connection.fetchval(DEFINED_BY, context.ws)
     if kept["defined_by"] != defined_by:
@@ -80,7 +98,8 @@ async def make_sums(context: Context) -> bool:
         defined_through_day = NO_DAY
     return (
         await _make_stale(context, through_day)
-        or await _make_next(context, through_day, DROP_FROM, _make, _keep)
+        or await _make_next(context, through_day, DROP_FROM, _make_days, _keep)
+        or await _unite(context)
         or await _make_next_defined(context, defined_through_day, defined_by)
     )
 
@@ -88,7 +107,7 @@ async def make_sums(context: Context) -> bool:
 async def _make_next_defined(context: Context, through_day: int, defined_by: str) -> bool:
     """As `_make_next`, under the models that the workspace has defined, by events whose digest is `defined_by`; without any, all days are done at once."""
     if defined_by:
-        return await _make_next(context, through_day, DROP_DEFINED_FROM, _make_defined, _keep_defined)
+        return await _make_next(context, through_day, DROP_DEFINED_FROM, _make_defined_days, _keep_defined)
     if through_day == EVERY_DAY:
         return False
     for statement in DROP_DEFINED_FROM:
@@ -107,21 +126,70 @@ async def _keep_defined(context: Context, through_day: int) -> None:
 
 async def _make_stale(context: Context, through_day: int) -> bool:
     connection, ws, days = context.connection, context.ws, days_of(context.settings.time_zone)
-    stale = [row["day"] for row in await connection.fetch(STALE_DAYS, ws, through_day, STALE_MAX)]
+    stale = slices_of(days, await connection.fetch(STALE_SLICES, ws, NO_DAY, through_day, STALE_MAX))
     if not stale:
         return False
-    spans = _spans(days, stale)
-    counts = await connection.fetch(DEALS_OF, ws, [from_us for from_us, _ in spans], [to_us for _, to_us in spans])
-    taken, deals = 0, 0
-    for _, number in counts:
-        deals += number
-        if taken and deals > DEALS_MAX:
-            break
+    _, starts, ends = columns(stale)
+    deals = [row["count"] for row in await connection.fetch(DEALS_OF, ws, starts, ends)]
+    if deals[0] >= DIVIDED_FROM and await _divide(context, stale[0]):
+        return True
+    taken = 1
+    while taken < len(stale) and sum(deals[: taken + 1]) <= DEALS_MAX and deals[taken] < DIVIDED_FROM:
         taken += 1
-    for statement in DROP_DAYS:
-        await connection.execute(statement, ws, stale[:taken])
-    await _make(context, stale[:taken])
-    await _make_defined(context, stale[:taken])
+    await _drop(context, stale[:taken])
+    await connection.execute(
+        COUNTED, ws, *columns([(*one[:2], n) for one, n in zip(stale[:taken], deals, strict=False)])
+    )
+    await write_rows(context, stale[:taken])
+    await write_defined_rows(context, stale[:taken])
+    return True
+
+
+async def _drop(context: Context, some: Sequence[Slice]) -> None:
+    """Delete the sums of slices, and their marks."""
+    await delete_rows(context, some)
+    await context.connection.execute(DROP_MARKS, context.ws, *columns(some))
+
+
+async def _divide(context: Context, whole: Slice) -> bool:
+    """Divide a slice, without sums, into stale slices. False if all of its deals were won at the same instant."""
+    connection, ws = context.connection, context.ws
+    closes = [row["closed_us"] for row in await connection.fetch(CLOSES_BETWEEN, ws, whole.from_us, whole.to_us)]
+    pieces = divided(whole, closes, SLICE_DEALS if len(closes) <= UNITED_DEALS_MAX else DEALS_MAX)
+    if len(pieces) == 1:
+        return False
+    await _drop(context, [whole])
+    await connection.execute(DROP_SLICES, ws, [whole.day], [whole.from_us])
+    edges = [bisect_left(closes, one.from_us) for one in pieces] + [len(closes)]
+    rows = [(*one, to - at) for one, (at, to) in zip(pieces, pairwise(edges), strict=True)]
+    await connection.execute(ADD_SLICES, ws, *columns(rows))
+    await connection.execute(MARK, ws, *columns([one[:2] for one in pieces]))
+    return True
+
+
+async def _unite(context: Context) -> bool:
+    """Make one slice of some that follow one another. False if there are none. No slice may be stale."""
+    connection, ws = context.connection, context.ws
+    last = await connection.fetchrow(LAST_DIVIDED, ws)
+    if last is None:
+        return False
+    day = await connection.fetchval(TO_UNITE, ws, last["day"], UNITED_DEALS_MAX)
+    if day is None and last["slices"] < OPEN_SLICES:
+        return False
+    found = [
+        (Slice(*row[:3]), row["deals"])
+        for row in await connection.fetch(SLICES, ws, [last["day"] if day is None else day])
+    ]
+    some = to_unite(found if day is not None else found[:-LEFT_SLICES], UNITED_DEALS_MAX)
+    if not some:
+        return False
+    united, deals = Slice(some[0].day, some[0].from_us, some[-1].to_us), sum(n for one, n in found if one in some)
+    await _drop(context, some)
+    await connection.execute(DROP_SLICES, ws, *columns(some)[:2])
+    if united != whole_day(days_of(context.settings.time_zone), united.day):
+        await connection.execute(ADD_SLICES, ws, *columns([(*united, deals)]))
+    await write_rows(context, [united])
+    await write_defined_rows(context, [united])
     return True
 
 
@@ -152,81 +220,21 @@ async def _make_next(
     return True
 
 
-def _spans(days: Days, some: Sequence[int]) -> list[Span]:
-    return [(days.start_us(day), days.start_us(day + 1)) for day in some]
+async def _make_days(context: Context, some: Sequence[int]) -> None:
+    """Write the sums of some days that have none, or divide a day that has too many deals for one slice."""
+    days = days_of(context.settings.time_zone)
+    slices = [whole_day(days, day) for day in some]
+    if len(slices) == 1:
+        (one,) = slices
+        ((_, deals),) = await context.connection.fetch(DEALS_OF, context.ws, [one.from_us], [one.to_us])
+        if deals > UNITED_DEALS_MAX and await _divide(context, one):
+            return
+    await write_rows(context, slices)
 
 
-async def _make(context: Context, some: Sequence[int]) -> None:
-    """Write the sums of some days that have none, under published models."""
-    if not some:
-        return
-    connection, ws = context.connection, context.ws
-    store, spans = WorkspaceRows(connection, ws), _spans(days_of(context.settings.time_zone), some)
-    won = [(ws, some[one.span], *one[1:]) for one in await won_in_spans(store, spans)]
-    await connection.copy("won_day", WON_DAY_COLUMNS, won)
-    if not won:
-        return
-    summed = await _summed(context, some, MODEL_NAMES, paths=True)
-    rows = [
-        (ws, day, *group, one.currency, one.deals, one.contacts, one.paid, [*_of_all_models(context, one.minor), one.shapley])
-        for day, group, one in _sums(some, summed)
-    ]  # fmt: skip
-    await connection.copy("credit_day", CREDIT_DAY_COLUMNS, rows)
-    paths = [
-        (ws, some[span], str(by), currency, [name.encode() for name in walked.names], packed(walked.steps))
-        for by, of in summed.items() for (span, currency), walked in of.walked.items() if walked.names
-    ]  # fmt: skip
-    await connection.copy("path_day", PATH_DAY_COLUMNS, paths)
-    won_for = [
-        (ws, one.campaign, some[one.span], one.currency, one.deals, one.amount_minor, one.contacts,
-         None if one.minor is None else _of_all_models(context, one.minor), one.earning, one.refunded)
-        for one in await won_of_campaigns(store, spans, MODEL_NAMES)
-    ]  # fmt: skip
-    await connection.copy("won_campaign_day", WON_CAMPAIGN_DAY_COLUMNS, won_for)
-
-
-def _of_all_models(context: Context, minor: Sequence[int | None]) -> list[int]:
-    """Sums under all models. Raises `WrongShape` if the store lacks one."""
-    for model, each in zip(MODEL_NAMES, minor, strict=True):
-        if each is None:
-            raise WrongShape(lacks_model(context.connection.generation, model))
-    return [each for each in minor if each is not None]
-
-
-async def _make_defined(context: Context, some: Sequence[int]) -> None:
-    """As `_make`, under the models that the workspace has defined, in the order of their names."""
-    store = WorkspaceRows(context.connection, context.ws)
-    if not some or not (models := await defined_models(store)):
-        return
-    summed = await _summed(context, some, sorted(models), [models[name] for name in sorted(models)])
-    rows = [
-        (context.ws, day, *group, one.currency, [minor or 0 for minor in one.minor])
-        for day, group, one in _sums(some, summed) if one.paid
-    ]  # fmt: skip
-    await context.connection.copy("defined_credit_day", DEFINED_CREDIT_DAY_COLUMNS, rows)
-
-
-async def _summed(
-    context: Context, some: Sequence[int], names: Sequence[str], defined: Sequence[Model] = (), *, paths: bool = False
-) -> dict[GroupBy, Summed]:
-    """The sums of some days under models, those among them that the workspace has `defined`, in their order; with `paths`, also those of paths."""
-    store, spans = WorkspaceRows(context.connection, context.ws), _spans(days_of(context.settings.time_zone), some)
-    referrers = as_read(await context.connection.fetchval(SETTINGS, context.ws)).referrers
-    own = await own_shares(store, spans, defined, None) if defined else None
-    out: dict[GroupBy, Summed] = {}
-    for bys in TOGETHER:
-        out |= await sums_of_spans(store, spans, bys, names, None, referrers, own, paths=paths)
-    return out
-
-
-def _sums(
-    some: Sequence[int], summed: Mapping[GroupBy, Summed]
-) -> list[tuple[int, tuple[str, bytes | None, str | None], Sum]]:
-    """The sums of all groups of some days: the day, the group as columns have it, and the sum."""
-    rows = []
-    for by, of in summed.items():
-        for one in of.sums:
-            name, reason = one.group
-            group = str(by), None if name is None else name.encode(), None if reason is None else str(reason)
-            rows.append((some[one.span], group, one))
-    return rows
+async def _make_defined_days(context: Context, some: Sequence[int]) -> None:
+    """Write the sums of some days under the models that the workspace has defined."""
+    days = days_of(context.settings.time_zone)
+    slices = slices_of(days, [row[:3] for row in await context.connection.fetch(SLICES, context.ws, list(some))])
+    are_divided = {one.day for one in slices}
+    await write_defined_rows(context, slices + [whole_day(days, day) for day in some if day not in are_divided])

@@ -79,8 +79,10 @@ class Part(Enum):
     """Cells, what is added to days of campaigns, and the new contacts of these days. A step is short, so these steps run in every round."""
     DAYS = "days"
     """Days and months of campaigns. Until a stale day is made again, each read of the campaign makes it from the cells of its key sets."""
+    SUMS = "sums"
+    """Sums of credit. Until a slice of a day is added up again, each report reads the touches of its deals."""
     UNIONS = "unions"
-    """Months of key sets, sums of credit, and lists of contacts without former keys: they take the longest."""
+    """Months of key sets, and lists of contacts without former keys: they take the longest."""
 
 
 @dataclass
@@ -107,6 +109,8 @@ class DigestUpdater:
                 return Part.CELLS
             if Part.DAYS in parts and await self._days(context):
                 return Part.DAYS
+            if Part.SUMS in parts and await make_sums(context):
+                return Part.SUMS
             if Part.UNIONS in parts and await self._unions(context):
                 return Part.UNIONS
             return None

@@ -2,7 +2,7 @@
 
 Under the workspace's own models there are such sums, too, but later: after a definition they are made from the beginning.
 
-The rest are the parts of days at both ends of the range, days whose sums are to be made again (`stale_credit_day`), and days that have none
+The rest are the parts of days at both ends of the range, slices of days whose sums are to be made again (`stale_credit`), and days that have none
 yet. A deal is won on one day, so numbers of deals are added up; contacts are united.
 """
 
@@ -14,10 +14,11 @@ from functools import lru_cache
 from shared.events.instants import BEGINNING_US, END_US
 from shared.projection.campaign_cells import renamed_of
 from shared.projection.credit_sums import SUMMED, TOGETHER, sums_of_spans, won_in_spans
-from shared.projection.days import NO_DAY, Days, days_of, first_whole, spans_of_days
+from shared.projection.days import NO_DAY, Days, days_of, first_whole
 from shared.projection.defined_models import DEFINED_BY, defined_models, own_shares
 from shared.projection.generations import WrongShape, lacks_model
 from shared.projection.site_list_versions import DECIDED_BY
+from shared.projection.slices import STALE_SLICES, Slice, slices_of, spans_of
 from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.stages.credit_days.gather import KEPT
@@ -28,10 +29,8 @@ from shared.rules.data_driven import MARKOV, SHAPLEY
 from shared.rules.models import MODELS, Model
 from shared.rules.report_groups import Group, GroupBy, NoGroup
 
-STALE = sql("SELECT day FROM {g}.stale_credit_day WHERE ws = $1 AND day >= $2 AND day < $3 ORDER BY day")
-
-# The days from $2, inclusive, to $3, exclusive, but for the days $4.
-_DAYS = "ws = $1 AND day >= $2 AND day < $3 AND day <> ALL($4::int[])"
+# The days from $2, inclusive, to $3, exclusive, but for the slices that begin at $4.
+_DAYS = "ws = $1 AND day >= $2 AND day < $3 AND slice_us <> ALL($4::bigint[])"
 WON = sql(f"""
 SELECT currency, sum(deals)::bigint AS deals, sum(without_journey)::bigint AS without_journey, sum(amount_minor) AS amount_minor
 FROM {{g}}.won_day WHERE {_DAYS} GROUP BY 1
@@ -82,13 +81,23 @@ class WonDeals:
 
 @dataclass(frozen=True)
 class Parts:
-    """How a range is read: the days `[first, last)`, of `days`, from sums but for `stale` ones, and `spans` of instants from the touches."""
+    """How a range is read: the days `[first, last)`, of `days`, from sums but for `stale` slices, and these and the `ends` from the touches."""
 
     first: int
     last: int
-    stale: Sequence[int]
-    spans: Sequence[Span]
+    stale: Sequence[Slice]
+    ends: Sequence[Span]
     days: Days | None = None
+
+    @property
+    def stale_us(self) -> list[int]:
+        """When the stale slices begin, as statements take them."""
+        return [one.from_us for one in self.stale]
+
+    @property
+    def spans(self) -> list[Span]:
+        """What is read from the touches."""
+        return [*spans_of(self.stale), *self.ends]
 
 
 def all_of_touches(span: TimeRange) -> Parts:
@@ -112,20 +121,20 @@ async def parts_of(snapshot: Snapshot, span: TimeRange, *, defined: bool = False
         last = min(last, days.day_of(span.to_us))
     if first >= last:
         return raw
-    stale = [row["day"] for row in await snapshot.fetch(STALE, first, last)]
-    spans = spans_of_days(days, stale)
+    stale = slices_of(days, await snapshot.fetch(STALE_SLICES, first, last, None))
+    ends = []
     if span.from_us != BEGINNING_US and span.from_us < days.start_us(first):
-        spans.append((span.from_us, days.start_us(first)))
+        ends.append((span.from_us, days.start_us(first)))
     if (end_us := days.start_us(last)) < span.to_us:
-        spans.append((end_us, span.to_us))
-    return Parts(first, last, stale, spans, days)
+        ends.append((end_us, span.to_us))
+    return Parts(first, last, stale, ends, days)
 
 
 async def won_deals(snapshot: Snapshot, parts: Parts) -> dict[str, WonDeals]:
     """The deals won in a range, by currency."""
     out: dict[str, WonDeals] = defaultdict(WonDeals)
     if parts.first < parts.last:
-        for row in await snapshot.fetch(WON, parts.first, parts.last, list(parts.stale)):
+        for row in await snapshot.fetch(WON, parts.first, parts.last, parts.stale_us):
             amount = row["amount_minor"]
             out[row["currency"]].add(row["deals"], row["without_journey"], None if amount is None else int(amount))
     if parts.spans:
@@ -169,7 +178,7 @@ async def earned_by_group(
     out = OfGroups()
     if parts.first < parts.last:
         renamed = await renamed_of(snapshot)
-        asked = parts.first, parts.last, list(parts.stale), str(by), currency
+        asked = parts.first, parts.last, parts.stale_us, str(by), currency
         for name, reason, each, deals, contacts, paid, minor in await snapshot.fetch(
             _of_sums(tuple(published)), *asked
         ):

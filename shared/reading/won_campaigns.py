@@ -14,6 +14,7 @@ from shared.projection.campaign_cells import renamed_of
 from shared.projection.credit_sums import MODEL_NAMES, whole
 from shared.projection.days import divided_days, first_whole
 from shared.projection.new_contacts import COUNTING_WINDOW
+from shared.projection.slices import spans_of, whole_day
 from shared.projection.spans import Span
 from shared.projection.sql import Statement, sql
 from shared.projection.won_campaigns import WonOfCampaign, counted, won_of_campaigns
@@ -77,17 +78,20 @@ class WonNumbers:
 
 @lru_cache(maxsize=64)
 def _of_days(models: tuple[str, ...]) -> Statement:
-    """What stored sums say of campaigns ($2) on the days from $3 to $4 but for the days $5; $6 has the first days of the buckets."""
+    """What stored sums say of campaigns ($2) on the days from $3 to $4, but for the slices that begin at $5 and the days $6; $7 has the first days of
+    the buckets.
+    """
     places = [MODEL_NAMES.index(model) + 1 for model in models]
     sums = "".join(
         f", sum(minor[{place}]) AS minor_{n}, string_agg(earning[{place}], ''::bytea) FILTER (WHERE minor IS NOT NULL) AS earning_{n}"
         for n, place in enumerate(places)
     )
     return sql(f"""
-SELECT campaign, width_bucket(day, $6::int[]) AS bucket, currency, sum(deals)::bigint AS deals, sum(amount_minor) AS amount_minor,
+SELECT campaign, width_bucket(day, $7::int[]) AS bucket, currency, sum(deals)::bigint AS deals, sum(amount_minor) AS amount_minor,
     string_agg(contacts, ''::bytea) AS contacts, count(minor) AS earned, bool_or(refunded) AS refunded{sums}
 FROM {{g}}.won_campaign_day
-WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND day >= $3 AND day < $4 AND day <> ALL($5::int[]) GROUP BY 1, 2, 3
+WHERE ws = $1 AND campaign = ANY($2::bigint[]) AND day >= $3 AND day < $4 AND slice_us <> ALL($5::bigint[]) AND day <> ALL($6::int[])
+GROUP BY 1, 2, 3
 """)
 
 
@@ -110,7 +114,7 @@ async def won_by_sums(
     out: dict[tuple[int, int], WonNumbers] = defaultdict(WonNumbers)
     first_days = [first_whole(parts.days, at_us) for at_us in edges_us[:-1]]
     rows = await snapshot.fetch(
-        _of_days(tuple(models)), list(campaigns), parts.first, parts.last, [*parts.stale, *cut], first_days
+        _of_days(tuple(models)), list(campaigns), parts.first, parts.last, parts.stale_us, cut, first_days
     )
     renamed = await renamed_of(snapshot)
     for row in rows:
@@ -135,15 +139,14 @@ async def won_by_sums(
 def _divided(parts: Parts, edges_us: Sequence[int]) -> list[int]:
     """The days that have sums, and that an instant divides."""
     assert parts.days is not None
-    return sorted(
-        day for day in divided_days(parts.days, edges_us) if parts.first <= day < parts.last and day not in parts.stale
-    )
+    return sorted(day for day in divided_days(parts.days, edges_us) if parts.first <= day < parts.last)
 
 
 def _spans(parts: Parts, cut: Sequence[int], edges_us: Sequence[int]) -> Iterator[tuple[int, Span]]:
     """What is to be read from the touches, with the bucket that each span is of."""
     assert parts.days is not None
-    raw = [*parts.spans, *((parts.days.start_us(day), parts.days.start_us(day + 1)) for day in cut)]
+    whole = [whole_day(parts.days, day) for day in cut]
+    raw = [*spans_of(sorted([*(one for one in parts.stale if one.day not in cut), *whole])), *parts.ends]
     for bucket, (begin_us, end_us) in enumerate(pairwise(edges_us), 1):
         for from_us, to_us in raw:
             if max(from_us, begin_us) < min(to_us, end_us):

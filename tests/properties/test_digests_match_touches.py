@@ -38,6 +38,7 @@ from shared.rules.report_groups import BY_CAMPAIGNS, GroupBy
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
 from tests.properties.paths_by_touches import lost_by_touches, won_by_touches
+from tests.properties.slice_sizes import slices_of_size
 from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
@@ -181,7 +182,9 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
     events = world(rng, size)
     if rng.random() < 0.5:
         events = at_night(events)
-    found = runner.run(play_and_compare(running, events, random.Random(rng.randrange(2**32))))
+    played = random.Random(rng.randrange(2**32))
+    with slices_of_size(played):
+        found = runner.run(play_and_compare(running, events, played))
     assert not found, "\n".join([*map(repr, found), *map(repr, sorted(events, key=order))])
 
 
@@ -273,7 +276,7 @@ async def play_in_order(
                 if not await updater.step(connection, ws):
                     break
             found = await compared()
-        stale = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.stale_credit_day WHERE ws = $1", ws)
+        stale = await raw.fetchval(f"SELECT count(*) FROM {connection.generation}.stale_credit WHERE ws = $1", ws)
         return found, stale
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, to_micros
-from shared.projection import credit_days
 from shared.projection.batch import decode
 from shared.projection.digest_updater import DigestUpdater
 from shared.projection.projector import Projector, workspace_number
@@ -22,6 +21,7 @@ from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import snapshot_on
 from tests.conftest import new_workspace
+from tests.properties.slice_sizes import slices_of_size
 from tests.properties.worlds import (
     ASSETS,
     BASE,
@@ -43,7 +43,7 @@ EXAMPLES = max(1, int(os.environ.get("TOUCHLINE_STORE_EXAMPLES", "200")) // 20)
 STEPS_MAX = 200
 DAYS = 4
 CHANGES = 15
-DEALS_MAX, TOUCHES_MAX = credit_days.DEALS_MAX, apply.TOUCHES_MAX
+TOUCHES_MAX = apply.TOUCHES_MAX
 
 
 def history(rng: random.Random, cast: Cast) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def edges(rng: random.Random) -> list[int]:
 async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[EarnedOtherwise], list[dict[str, Any]]]:
     workspace = await new_workspace(running, "sums")
     cast = Cast(rng, DAYS)
-    cast.deals, cast.days, cast.talk = ["d1", "d2", "d3", "d4"], DAYS, SETTINGS
+    cast.deals, cast.days, cast.talk = [f"d{n}" for n in range(rng.choice([4, 10]))], DAYS, SETTINGS
     events: list[dict[str, Any]] = []
 
     async def add(some: list[dict[str, Any]]) -> None:
@@ -132,9 +132,9 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
 @random_worlds(EXAMPLES, shrink=False)
 def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
     rng = random.Random(seed)
-    credit_days.DEALS_MAX = rng.choice([1, DEALS_MAX])  # so that steps leave days without sums
     apply.TOUCHES_MAX = rng.choice([0, 2, TOUCHES_MAX])  # so that batches have days added up again from one on
-    found, events = runner.run(play_and_compare(running, rng))
+    with slices_of_size(rng):
+        found, events = runner.run(play_and_compare(running, rng))
     assert not found, "\n".join([*map(repr, found), *map(repr, events)])
 
 
@@ -143,4 +143,4 @@ def test_sums_match_touches_after_every_event(running: Running, runner: asyncio.
     try:
         check(running, runner)
     finally:
-        credit_days.DEALS_MAX, apply.TOUCHES_MAX = DEALS_MAX, TOUCHES_MAX
+        apply.TOUCHES_MAX = TOUCHES_MAX

@@ -68,7 +68,7 @@ async def keep(workspace: Workspace) -> Any:
             if not await updater.step(connection, ws):
                 break
         g = connection.generation
-        assert await raw.fetchval(f"SELECT count(*) FROM {g}.stale_credit_day WHERE ws = $1", ws) == 0
+        assert await raw.fetchval(f"SELECT count(*) FROM {g}.stale_credit WHERE ws = $1", ws) == 0
         return await raw.fetchrow(f"SELECT * FROM {g}.credit_days_kept WHERE ws = $1", ws)
 
 
@@ -523,7 +523,7 @@ def test_reports_by_paths_read_sums_and_of_other_days_touches(workspace: Workspa
         ):
             wrong = {"c": earned, "no_journey": rest}
             assert await by_paths(workspace, asked) == {"markov": wrong, "shapley": wrong}
-        await change(workspace, "INSERT INTO {g}.stale_credit_day SELECT ws, day FROM {g}.won_day WHERE ws = $1")
+        await change(workspace, "INSERT INTO {g}.stale_credit SELECT ws, day, slice_us FROM {g}.won_day WHERE ws = $1")
         assert await by_paths(workspace, "&from=2024-02-02T00:00:00Z") == right
 
     runner.run(check())

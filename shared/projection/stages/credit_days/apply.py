@@ -1,8 +1,9 @@
-"""Stage *credit_days*: which days' sums of credit does a batch make wrong?
+"""Stage *credit_days*: which sums of credit does a batch make wrong?
 
-A day is marked (`stale_credit_day`) if a deal was, or is, won on it that is another than it was, or if a touch of a deal won on it may be of another
-group, or of another campaign, now. A deal of which only the key of a contact changes, because the contact was renamed, marks no day: reads put the present
-keys into lists (`renamed_contact`). A marked day is read from the touches until `shared.projection.credit_days` has added it up again. A day too many costs time, and changes no answer.
+The instant at which a deal was, or is, won is marked (`stale_credit`) if the deal is another than it was, or if a touch of it may be of another
+group, or of another campaign, now. A deal of which only the key of a contact changes, because the contact was renamed, marks nothing: reads put the present
+keys into lists (`renamed_contact`). A slice of a day with a mark is read from the touches until `shared.projection.credit_days` has added it up again.
+A mark too many costs time, and changes no answer.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from shared.projection.changes import (
 )
 from shared.projection.days import NO_DAY, Days, days_of
 from shared.projection.pipeline import Context, Stage
-from shared.projection.sql import sql
+from shared.projection.sql import columns, sql
 from shared.projection.stages.credit_days.gather import (
     CLOSES_OF_ASSETS,
     CLOSES_OF_CONTACTS,
@@ -37,14 +38,14 @@ from shared.rules.influence import TouchType
 
 TOUCHES_MAX = 20_000  # of won deals, that a batch looks up for a changed catalog: some 50 ms; of more, all days from there on are made again
 
-MARK = sql("INSERT INTO {g}.stale_credit_day SELECT $1, * FROM unnest($2::int[]) ON CONFLICT DO NOTHING")
+MARK = sql("INSERT INTO {g}.stale_credit SELECT $1, * FROM unnest($2::int[], $3::bigint[]) ON CONFLICT DO NOTHING")
 BEGIN_AGAIN_FROM = sql("""
 UPDATE {g}.credit_days_kept SET through_day = least(through_day, $2), defined_through_day = least(defined_through_day, $2) WHERE ws = $1
 """)
 
 
 async def run(context: Context, changes: Changes) -> Sequence[Change]:
-    """Mark the days whose sums the batch makes wrong. A workspace without sums has nothing to mark."""
+    """Mark the sums that the batch makes wrong. A workspace without sums has nothing to mark."""
     settings = changes.settings()
     if settings is not None and settings.was.of_history != settings.now.of_history:
         await context.connection.execute(BEGIN_AGAIN_FROM, context.ws, NO_DAY)
@@ -64,8 +65,8 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if kept["latest_us"] is not None:
         closes |= await _of_visits(context, changes, visits, kept["latest_us"])
     through_day = await _of_catalog(context, catalog, closes, days, through_day)
-    if stale := sorted({day for at_us in closes if (day := days.day_of(at_us)) < through_day}):
-        await context.connection.execute(MARK, context.ws, stale)
+    if stale := sorted((day, at_us) for at_us in closes if (day := days.day_of(at_us)) < through_day):
+        await context.connection.execute(MARK, context.ws, *columns(stale))
     return []
 
 
@@ -132,6 +133,6 @@ STAGE = Stage(
         DealsChanged, ContactsNamedAgain, CatalogChanged, SessionsChanged, TouchesAdded, TouchesRemoved, TrafficChanged, VisitorsChanged, SettingsChanged,
     ),
     passes_on=(),
-    package=__package__, owns=("credit_day", "path_day", "defined_credit_day", "won_campaign_day", "won_day", "stale_credit_day", "credit_days_kept"),
+    package=__package__, owns=("credit_day", "path_day", "defined_credit_day", "won_campaign_day", "won_day", "credit_slice", "stale_credit", "credit_days_kept"),
     reads=("deal", "deal_contact", "deal_touch", "identity_interval"),
 )  # fmt: skip
