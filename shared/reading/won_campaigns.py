@@ -15,7 +15,7 @@ from shared.projection.credit_sums import MODEL_NAMES, whole
 from shared.projection.days import divided_days, first_whole
 from shared.projection.new_contacts import COUNTING_WINDOW
 from shared.projection.slices import spans_of, whole_day
-from shared.projection.spans import Span
+from shared.projection.spans import Span, columns_of
 from shared.projection.sql import Statement, sql
 from shared.projection.won_campaigns import WonOfCampaign, counted, won_of_campaigns
 from shared.reading import campaign_keys
@@ -25,15 +25,22 @@ from shared.reading.snapshot import Snapshot
 from shared.reading.time_range import TimeRange
 
 LOOKED_UP_MAX = 6
-"""Campaigns times spans of time: of no more than these, the touches are found by the keys of the campaigns. Of more, the touches of all deals won in the
-spans are read at once."""
+"""Campaigns times days with spans of time: of no more than these, the touches are found by the keys of the campaigns. Of more, the touches of all deals
+won in the spans are read at once."""
 
 RAW_DAYS_MAX, RAW_DAYS_A_CAMPAIGN = 7, 2
 """Of how many days the touches of all deals won then are read, whatever campaign they are of, and of how many more for each campaign that is
 asked for. Of more days, the touches of the campaigns' keys are read."""
 
-# What counts for campaigns ($2) of the deals won in one span, [$3, $4), found by the campaigns' keys.
-_TOUCHED = campaign_keys.deal_touches(f"deal, contact, {campaign_keys.IS_REVENUE} AS revenue", "won")
+
+def _in_spans(first: int) -> str:
+    """SQL for the deal touches of deals won in the spans between the arguments `first` and the next one."""
+    spans = f"unnest(${first}::bigint[], ${first + 1}::bigint[]) s(from_us, to_us)"
+    return f"won AND EXISTS (SELECT FROM {spans} WHERE dated_us >= s.from_us AND dated_us < s.to_us)"
+
+
+# What counts for campaigns ($2) of the deals won in [$3, $4), in the spans between $5 and $6, found by the campaigns' keys.
+_TOUCHED = campaign_keys.deal_touches(f"deal, contact, {campaign_keys.IS_REVENUE} AS revenue", _in_spans(5))
 COUNTING_BY_KEYS = sql(f"""
 WITH {COUNTING_WINDOW}, {
     counted(f'''
@@ -41,9 +48,9 @@ WITH {COUNTING_WINDOW}, {
     JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = t.deal''')
 }""")
 
-# What they earned of these deals, by the place of the model in $5. One row a campaign, currency, contact and model.
+# What they earned of the deals in the spans between $6 and $7, by the place of the model in $5. One row a campaign, currency, contact and model.
 EARNED_BY_KEYS = sql(f"""
-WITH {COUNTING_WINDOW}, {campaign_keys.earned("$5", "won")}
+WITH {COUNTING_WINDOW}, {campaign_keys.earned("$5", _in_spans(6))}
 SELECT p.campaign, d.currency, p.contact, p.n, sum(p.minor) AS minor FROM part p
 JOIN {{g}}.deal d ON d.ws = $1 AND d.deal = p.deal GROUP BY 1, 2, 3, 4
 """)
@@ -160,12 +167,9 @@ async def _add_of_touches(
     """Add what the touches of deals won in some spans say. False if a campaign earned less than 0 by a contact."""
     if not spans:
         return True
-    if len(campaigns) * len(spans) <= LOOKED_UP_MAX:
-        found = [
-            one
-            for n, (_, span) in enumerate(spans)
-            for one in await _won_by_keys(snapshot, list(campaigns), models, n, span)
-        ]
+    near = list(_within_a_day(spans))
+    if len(campaigns) * len(near) <= LOOKED_UP_MAX:
+        found = [one for some in near for one in await _won_by_keys(snapshot, list(campaigns), models, some, spans)]
     else:
         found = await won_of_campaigns(snapshot, [span for _, span in spans], models, set(campaigns))
     for one in found:
@@ -181,21 +185,36 @@ async def _add_of_touches(
     return True
 
 
+def _within_a_day(spans: Sequence[tuple[int, Span]]) -> Iterator[list[int]]:
+    """The places of spans, those together that are of one bucket and lie within 24 hours."""
+    some: list[int] = []
+    for n in sorted(range(len(spans)), key=spans.__getitem__):
+        bucket, (_, to_us) = spans[n]
+        if some and (spans[some[0]][0] != bucket or to_us - spans[some[0]][1][0] > DAY_US):
+            yield some
+            some = []
+        some.append(n)
+    if some:
+        yield some
+
+
 async def _won_by_keys(
-    snapshot: Snapshot, campaigns: list[int], models: Sequence[str], n: int, span: Span
+    snapshot: Snapshot, campaigns: list[int], models: Sequence[str], some: list[int], spans: Sequence[tuple[int, Span]]
 ) -> list[WonOfCampaign]:
-    """As `won_of_campaigns`, of the span at place `n`, by the keys of the campaigns."""
+    """As `won_of_campaigns`, of the spans at some places together, which are of one bucket, by the keys of the campaigns."""
+    starts, ends = columns_of([spans[n][1] for n in some])
+    whole_span, n = (min(starts), max(ends)), some[0]
     found = {
         (row["campaign"], row["currency"]): WonOfCampaign(
             n, row["campaign"], row["currency"], row["deals"], whole(row["amount_minor"]), row["contacts"]
         )
-        for row in await snapshot.fetch(COUNTING_BY_KEYS, campaigns, *span)
+        for row in await snapshot.fetch(COUNTING_BY_KEYS, campaigns, *whole_span, starts, ends)
     }
     if not found:
         return []
     earned: dict[tuple[int, str, int], list[Any]] = defaultdict(lambda: [None] * len(models))
     places = [MODEL_PLACES[model] for model in models]
-    for row in await snapshot.fetch(EARNED_BY_KEYS, campaigns, *span, places):
+    for row in await snapshot.fetch(EARNED_BY_KEYS, campaigns, *whole_span, places, starts, ends):
         earned[row["campaign"], row["currency"], row["contact"]][row["n"] - 1] = row["minor"]
     for (campaign, currency, contact), minor in earned.items():
         found[campaign, currency].earned(contact, minor)
