@@ -217,6 +217,13 @@ class SessionOfTouch(NamedTuple):
     is_new: bool
 
 
+class Resession(NamedTuple):
+    """The session that a touch had, None if it had none, and the one that it has now."""
+
+    was: SessionOfTouch | None
+    now: SessionOfTouch
+
+
 TouchPlace = tuple[int, int, str]
 """Which touch: its person, instant and event."""
 
@@ -225,13 +232,13 @@ TouchPlace = tuple[int, int, str]
 class SessionsChanged:
     """Persons whose stored touches may be in other sessions now. `all_persons`: those of the whole workspace.
 
-    `touches` has the new session of each touch that is in another one than it was written with, and `since_us`, by person, when the first
-    session began of those that gained or lost one of them; both are empty for `all_persons`.
+    `touches` has, for each touch that is in another session than it was written with, the one that it had (None if it had none) and the one that it has
+    now; and `since_us`, by person, when the first session began of those that gained or lost one of them. Both are empty for `all_persons`.
     """
 
     persons: frozenset[int] = NO_KEYS
     all_persons: bool = False
-    touches: Mapping[TouchPlace, SessionOfTouch] = field(default_factory=dict)
+    touches: Mapping[TouchPlace, Resession] = field(default_factory=dict)
     since_us: Mapping[int, int] = field(default_factory=dict)
 
 

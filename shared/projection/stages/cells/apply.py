@@ -1,7 +1,7 @@
 """Stage *cells*: what a batch adds to the digest of each key set and day, and which digests it makes wrong.
 
-What is added is appended to `added_cell`. A cell of which a touch was changed or taken away is marked (`dirty_cell`): it is read
-from the touches until `shared.projection.digest_updater` has digested it again. Cells know no campaign: the catalog changes none.
+What is added is appended to `added_cell`. Where touches pass to another session or contact, the lists of their cells are corrected. A cell of which a
+touch was changed otherwise, or taken away, is marked (`dirty_cell`): it is read from the touches until `shared.projection.digest_updater` has digested it again. Cells know no campaign: the catalog changes none.
 Days of campaigns are made of cells in the background; where the catalog changes a campaign's windows, the campaign's days count for nothing.
 """
 
@@ -35,6 +35,7 @@ from shared.projection.days import EVERY_DAY, Days, days_of
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
+from shared.projection.stages.cells.corrections import correct, needed
 from shared.projection.stages.cells.digests import ANY_CAMPAIGN_KEPT, IS_BIG, KEEP, begin_again
 from shared.projection.stages.cells.gather import (
     COUNTED_TOUCHES,
@@ -49,6 +50,7 @@ from shared.projection.visitors import owned_persons
 from shared.rules.pre_association import COUNTING_CLASSES
 
 SPANS_AT_A_TIME = 5_000
+CORRECTED_MAX = 1_000  # cells whose lists a batch corrects; more are digested again in the background
 
 ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "contacts", "sessions", "new_sessions")
 CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
@@ -113,10 +115,16 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     removed = [(row, key_sets.of(row)) for row in changes.of(TouchesRemoved).touches]
     await save_key_sets(context, key_sets.new)
     stored = {touch.place for touch in changes.of(TrafficChanged).touches}
-    if in_other_sessions := changes.of(SessionsChanged).touches:
-        stored |= in_other_sessions.keys() - {_place(row) for row, _ in added}
-    spans = _spans(identity, stored, renamed) + [(person, BEGINNING_US, END_US) for person in persons]
+    spans = _spans(identity, stored) + [(person, BEGINNING_US, END_US) for person in persons]
     await _mark(context, spans, removed, days, through_day)
+    places = {_place(row) for row, _ in added}
+    resessions = {place: of for place, of in changes.of(SessionsChanged).touches.items() if place not in places}
+    moved = [one for one in identity.moved if one.was not in renamed]
+    wrong = await needed(context, resessions, moved, days, through_day)
+    if len(wrong.cells) > CORRECTED_MAX:
+        await _mark_dirty(context, wrong.cells | wrong.begun, through_day)
+    else:
+        await correct(context, wrong, places, days)
     await _add(context, changes, added, days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws
@@ -142,10 +150,9 @@ Spans = list[tuple[int, int, int]]
 """Times of persons, from an instant to another, inclusive."""
 
 
-def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace], renamed: Mapping[int, int]) -> Spans:
-    """Which touches were digested as they are no more: `stored` ones, and those that have left a contact that is not renamed."""
+def _spans(identity: IdentityChanged, stored: Iterable[TouchPlace]) -> Spans:
+    """Which touches were digested as they are no more: `stored` ones, and those of identifiers that no event names any more."""
     spans = {(person, at_us, at_us) for person, at_us, _ in stored}
-    spans |= {(one.person, one.start.at_us, one.end.at_us) for one in identity.moved if one.was not in renamed}
     return sorted(spans | {(person, BEGINNING_US, END_US) for person in identity.unnamed})
 
 
@@ -242,7 +249,7 @@ async def _add(context: Context, changes: Changes, rows: Sequence[_Placed], days
     kinds: dict[tuple[int, int, int], _Kind] = defaultdict(_Kind)
     sessions: dict[tuple[int, int], _Sessions] = defaultdict(_Sessions)
     carried: list[tuple[Any, ...]] = []
-    derived = changes.of(SessionsChanged).touches
+    derived = {place: of.now for place, of in changes.of(SessionsChanged).touches.items()}
     counted = (row for row, _ in rows if row.traffic_class in COUNTING_CLASSES)
     intervals = await owners(context, owned_persons(changes.of(VisitorsChanged).states, counted))
     from_us = to_us = day = 0

@@ -151,12 +151,12 @@ async def digest_cells(context: Context, cells: Collection[tuple[int, int]]) -> 
         DIGEST_CELLS, context.ws, key_sets, numbers, [days.start_us(day) for day in numbers],
         [days.start_us(day + 1) for day in numbers],
     )  # fmt: skip
-    await _mark_months(context, ordered)
+    await mark_months(context, ordered)
     if await context.connection.fetchval(ANY_CAMPAIGN_KEPT, context.ws):
         await context.connection.execute(MARK_CAMPAIGN_DAYS, context.ws, *columns_of(ordered))
 
 
-async def _mark_months(context: Context, cells: Sequence[tuple[int, int]]) -> None:
+async def mark_months(context: Context, cells: Sequence[tuple[int, int]]) -> None:
     """Mark the months that are made of day cells."""
     await context.connection.execute(
         STALE, context.ws, *columns_of(sorted({(key_set, month_of(day)) for key_set, day in cells}))
@@ -208,4 +208,4 @@ async def fold(context: Context, day: int, key_sets: Sequence[int]) -> None:
     """Put what was added to the cells of some key sets on a day into them; their months become stale."""
     cells = [(key_set, day) for key_set in key_sets]
     await context.connection.execute(FOLD, context.ws, *columns_of(cells))
-    await _mark_months(context, cells)
+    await mark_months(context, cells)

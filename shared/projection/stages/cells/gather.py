@@ -32,10 +32,10 @@ FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) u(person, from_us, to_us) 
 """
 
 
-_KIND = f"({KINDS_A_TYPE} * type + traffic_class)::smallint"
+KIND = f"({KINDS_A_TYPE} * type + traffic_class)::smallint"
 COUNTS = f"t.traffic_class IN ({sql_numbers(COUNTING_CLASSES)})"
 KEYS_OF_TOUCHES = sql(_of_spans("occurred_at_us, session_at_us", f"traffic_class <> {TrafficClass.RETRACTED:d}"))
-COUNTED_TOUCHES = sql(_of_spans(f"t.person, occurred_at_us, event_id, {_KIND} AS kind", COUNTS))
+COUNTED_TOUCHES = sql(_of_spans(f"t.person, occurred_at_us, event_id, {KIND} AS kind", COUNTS))
 OWNERS = sql("""
 SELECT person, from_us, from_event, to_us, to_event, contact FROM {g}.identity_interval
 WHERE ws = $1 AND person = ANY($2::bigint[])
@@ -61,7 +61,7 @@ _OF_DAYS = f"""
     WHERE t.ws = $1 AND t.traffic_class <> {TrafficClass.RETRACTED:d} AND t.occurred_at_us >= $4 AND t.occurred_at_us < $5"""
 
 
-_KEY_COLUMNS = ("asset_or_page_key", "via", "utm")
+KEY_COLUMNS = ("asset_or_page_key", "via", "utm")  # of a key set
 
 
 def touches_of_parts(columns: str) -> str:
@@ -70,9 +70,9 @@ def touches_of_parts(columns: str) -> str:
     Each is found by the index of the first of its keys: without OFFSET 0, PostgreSQL may choose to read all touches instead.
     """
     branches = []
-    for n, column in enumerate(_KEY_COLUMNS):
-        first = " AND ".join([*(f"k.{name} = 0" for name in _KEY_COLUMNS[:n]), f"k.{column} <> 0"])
-        same = " AND ".join(f"coalesce({name}, 0) = k.{name}" for name in _KEY_COLUMNS if name != column)
+    for n, column in enumerate(KEY_COLUMNS):
+        first = " AND ".join([*(f"k.{name} = 0" for name in KEY_COLUMNS[:n]), f"k.{column} <> 0"])
+        same = " AND ".join(f"coalesce({name}, 0) = k.{name}" for name in KEY_COLUMNS if name != column)
         branches.append(f"""
     SELECT {columns} FROM part p JOIN {{g}}.key_set k ON k.ws = $1 AND k.key_set = p.key_set
     CROSS JOIN LATERAL (
@@ -98,11 +98,11 @@ def _digested(touches: str) -> str:
     return f"""
 WITH t AS MATERIALIZED ({touches}),
 counted AS (
-    SELECT key_set, day, {_KIND} AS kind, sum(count)::bigint AS touches FROM t GROUP BY 1, 2, 3),
+    SELECT key_set, day, {KIND} AS kind, sum(count)::bigint AS touches FROM t GROUP BY 1, 2, 3),
 known AS (
     SELECT key_set, day, kind, string_agg(int8send(contact), ''::bytea ORDER BY contact) AS contacts
     FROM (
-        SELECT DISTINCT t.key_set, t.day, {_KIND} AS kind, o.contact FROM t
+        SELECT DISTINCT t.key_set, t.day, {KIND} AS kind, o.contact FROM t
         JOIN {{g}}.identity_interval o ON o.ws = $1 AND o.person = t.person
             AND {owned()}
         WHERE {COUNTS}) o

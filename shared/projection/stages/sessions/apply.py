@@ -12,6 +12,7 @@ from shared.projection.changes import (
     Changes,
     IdentityChanged,
     ReclassifiedTouch,
+    Resession,
     SessionOfTouch,
     SessionsChanged,
     SettingsChanged,
@@ -72,7 +73,11 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if all_persons:
         await rederive_all(context)
     persons = visitors.late | {touch.person for touch in reclassified}
-    touches = {change[:3]: SessionOfTouch(*change[3:]) for job in jobs for change in job.changes}
+    touches = {
+        change[:3]: Resession(was, SessionOfTouch(*change[3:]))
+        for job in jobs
+        for change, was in zip(job.changes, job.were, strict=True)
+    }
     since_us = {job.visitor: job.since_us for job in jobs if job.changes}
     return [SessionsChanged(persons, all_persons, touches, since_us)] if persons or all_persons else []
 
@@ -142,6 +147,8 @@ class Rederivation:
         self.session: Session | None = None
         self.begun_by: Any = None  # the stored session that it begins with, until its first event is met
         self.changes: list[tuple[int, int, str, int, int, bool]] = []
+        self.were: list[SessionOfTouch | None] = []
+        """The stored sessions of the changed touches."""
         self.since_us = END.at_us
         """When the first session began of those that gained or lost a touch."""
 
@@ -165,6 +172,8 @@ class Rederivation:
         derived = (self.session.key, self.session.started_at_us, self.session.is_new)
         if derived != (row["session"], row["session_at_us"], row["session_is_new"]):
             self.changes.append((self.visitor, *self.point, *derived))
+            had = row["session"], row["session_at_us"], row["session_is_new"]
+            self.were.append(None if row["session"] is None else SessionOfTouch(*had))
             had_us = END.at_us if row["session_at_us"] is None else row["session_at_us"]
             self.since_us = min(self.since_us, had_us, self.session.started_at_us)
             return False
