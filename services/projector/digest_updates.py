@@ -11,7 +11,7 @@ import structlog
 
 from services.projector import metrics
 from shared.database import error_text
-from shared.projection.digest_updater import DigestUpdater, Part
+from shared.projection.digest_updater import DigestUpdater, Part, Round
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
@@ -85,21 +85,22 @@ class DigestUpdates:
         return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
 
     async def _round(self, parts: Collection[Part]) -> Mapping[Part, float] | None:
-        """Run steps of these parts until there is nothing to do; how many seconds those of each part took. None if the remaining ones are postponed."""
+        """Run steps of these parts until all is done that there was to do; how many seconds those of each part took. None if the remaining ones are postponed."""
         took_s = dict.fromkeys(Part, 0.0)
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.updater.workspaces(connection)
         for ws in workspaces:
+            round_ = Round()
             while True:
                 if self._postpones():
                     return None
                 began_s = time.monotonic()
-                if (part := await self._step(ws, parts)) is None:
+                if (part := await self._step(ws, parts, round_)) is None:
                     break
                 took_s[part] += time.monotonic() - began_s
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
         return took_s
 
-    async def _step(self, ws: int, parts: Collection[Part]) -> Part | None:
+    async def _step(self, ws: int, parts: Collection[Part], round_: Round) -> Part | None:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.updater.step(connection, ws, parts)
+            return await self.updater.step(connection, ws, parts, round_)

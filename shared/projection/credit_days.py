@@ -22,13 +22,13 @@ DEALS_MAX = (
     100  # won in the slices that a step adds up, unless one slice has more: some 0.2 s, which a batch may wait for
 )
 STALE_MAX = 31  # slices that a step adds up again
-DIVIDED_FROM, SLICE_DEALS = 33, 16
+DIVIDED_FROM, SLICE_DEALS = 17, 8
 """A stale slice of so many deals or more is divided into slices of so many. While a slice is stale, a report reads the touches of all of its deals; but
 each slice has rows of its own, which reports read, too."""
 UNITED_DEALS_MAX = 400
-"""Slices are united up to so many deals, and a day of no more deals is one slice when its sums are made for the first time."""
-OPEN_SLICES, LEFT_SLICES = 16, 4
-"""On the last divided day, slices are united from so many on, and never the last few: deals are still won in these, or change soon after."""
+"""Slices of a day are united up to so many deals, and a day of no more deals is one slice when its sums are made for the first time."""
+OPEN_SLICES_MIN, OPEN_SLICES_LEFT = 8, 4
+"""On the last divided day, so many slices are united, or more, up to `DEALS_MAX` deals, and never the last few: deals are still won in these, or change soon after."""
 
 CLOSES = sql("""
 SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' AND closed_us >= $2 ORDER BY closed_us LIMIT $3
@@ -43,9 +43,7 @@ FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY u(from_us, to_us, n) ORD
 SLICES = sql(
     "SELECT day, from_us, to_us, deals FROM {g}.credit_slice WHERE ws = $1 AND day = ANY($2::int[]) ORDER BY day, from_us"
 )
-LAST_DIVIDED = sql(
-    "SELECT day, count(*) AS slices FROM {g}.credit_slice WHERE ws = $1 GROUP BY day ORDER BY day DESC LIMIT 1"
-)
+LAST_DIVIDED = sql("SELECT max(day) FROM {g}.credit_slice WHERE ws = $1")
 TO_UNITE = sql("""
 SELECT min(a.day) FROM {g}.credit_slice a JOIN {g}.credit_slice b ON b.ws = $1 AND b.day = a.day AND b.from_us = a.to_us
 WHERE a.ws = $1 AND a.day < $2 AND a.deals + b.deals <= $3
@@ -170,17 +168,16 @@ async def _divide(context: Context, whole: Slice) -> bool:
 async def _unite(context: Context) -> bool:
     """Make one slice of some that follow one another. False if there are none. No slice may be stale."""
     connection, ws = context.connection, context.ws
-    last = await connection.fetchrow(LAST_DIVIDED, ws)
+    last = await connection.fetchval(LAST_DIVIDED, ws)
     if last is None:
         return False
-    day = await connection.fetchval(TO_UNITE, ws, last["day"], UNITED_DEALS_MAX)
-    if day is None and last["slices"] < OPEN_SLICES:
-        return False
-    found = [
-        (Slice(*row[:3]), row["deals"])
-        for row in await connection.fetch(SLICES, ws, [last["day"] if day is None else day])
-    ]
-    some = to_unite(found if day is not None else found[:-LEFT_SLICES], UNITED_DEALS_MAX)
+    day = await connection.fetchval(TO_UNITE, ws, last, UNITED_DEALS_MAX)
+    rows = await connection.fetch(SLICES, ws, [last if day is None else day])
+    found = [(Slice(*row[:3]), row["deals"]) for row in rows]
+    if day is None:
+        some = to_unite(found[:-OPEN_SLICES_LEFT], DEALS_MAX, OPEN_SLICES_MIN)
+    else:
+        some = to_unite(found, UNITED_DEALS_MAX, 2)
     if not some:
         return False
     united, deals = Slice(some[0].day, some[0].from_us, some[-1].to_us), sum(n for one, n in found if one in some)

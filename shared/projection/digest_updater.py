@@ -15,7 +15,7 @@ A step locks the partition's row of `progress`, so no process projects a batch o
 """
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -86,6 +86,13 @@ class Part(Enum):
 
 
 @dataclass
+class Round:
+    """What a round of steps has done. A round adds to the cells of each day once: it ends although batches keep adding."""
+
+    days: set[int] = field(default_factory=set)
+
+
+@dataclass
 class DigestUpdater:
     """Runs the steps for the workspaces of a partition. `partitions` is the number of partitions of the log."""
 
@@ -97,15 +104,20 @@ class DigestUpdater:
         rows = await connection.fetch(WORK)
         return [row["ws"] for row in rows if partition_of(row["workspace_id"], self.partitions) == self.partition]
 
-    async def step(self, connection: Connection, ws: int, parts: Container[Part] = tuple(Part)) -> Part | None:
-        """Run the next step for a workspace, of these parts of the work and always of the cells. The step's part, None if there is nothing to do."""
+    async def step(
+        self, connection: Connection, ws: int, parts: Container[Part] = tuple(Part), round_: Round | None = None
+    ) -> Part | None:
+        """Run the next step for a workspace, of these parts of the work and always of the cells. The step's part, None if there is nothing to do.
+
+        `round_`: the round of steps for the workspace that the step is of; None: whatever there is to do is done.
+        """
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)
             kept = await connection.fetchrow(KEPT, ws)
             if kept is None:
                 return None
             context = Context(connection, ws, Settings(time_zone=kept["time_zone"]))
-            if await self._cells(context, kept["through_day"]):
+            if await self._cells(context, kept["through_day"], Round() if round_ is None else round_):
                 return Part.CELLS
             if Part.DAYS in parts and await self._days(context):
                 return Part.DAYS
@@ -115,16 +127,19 @@ class DigestUpdater:
                 return Part.UNIONS
             return None
 
-    async def _cells(self, context: Context, through_day: int) -> bool:
+    async def _cells(self, context: Context, through_day: int, round_: Round) -> bool:
         if through_day < EVERY_DAY:
             await self._digest_next(context, through_day)
             return True
         if cells := await self._some(context, DIRTY, CELLS_MAX):
             await digest_cells(context, cells)
             return True
-        if added := await added_cells(context, CELLS_MAX):
-            await add_to_days(context, *added)
-            await fold(context, *added)
+        if added := await added_cells(context, CELLS_MAX, round_.days):
+            day, key_sets = added
+            await add_to_days(context, day, key_sets)
+            await fold(context, day, key_sets)
+            if len(key_sets) < CELLS_MAX:
+                round_.days.add(day)
             return True
         return await count_new_again(context)
 

@@ -55,18 +55,18 @@ def divided(whole: Slice, closes_us: Sequence[int], deals: int) -> list[Slice]:
     return [Slice(whole.day, *span) for span in zip(starts, [*starts[1:], whole.to_us], strict=True)]
 
 
-def to_unite(slices: Sequence[tuple[Slice, int]], deals_max: int) -> list[Slice]:
-    """The first slices of a day, at least two, that follow one another and have at most `deals_max` deals together. Empty if there are none.
+def to_unite(slices: Sequence[tuple[Slice, int]], deals_max: int, slices_min: int) -> list[Slice]:
+    """The first slices of a day, at least `slices_min`, that follow one another and have at most `deals_max` deals together. Empty if there are none.
 
     `slices` are those of the day in order, each with its number of deals.
     """
     some: list[Slice] = []
     together = 0
     for one, deals in slices:
-        if some and together + deals > deals_max:
-            if len(some) > 1:
+        if together + deals > deals_max:
+            if len(some) >= slices_min:
                 return some
             some, together = [], 0
         some.append(one)
         together += deals
-    return some if len(some) > 1 else []
+    return some if len(some) >= slices_min else []

@@ -8,7 +8,7 @@ from shared.projection import credit_days
 
 USUAL = {
     name: getattr(credit_days, name)
-    for name in ("DEALS_MAX", "DIVIDED_FROM", "SLICE_DEALS", "UNITED_DEALS_MAX", "OPEN_SLICES", "LEFT_SLICES")
+    for name in ("DEALS_MAX", "DIVIDED_FROM", "SLICE_DEALS", "UNITED_DEALS_MAX", "OPEN_SLICES_MIN", "OPEN_SLICES_LEFT")
 }
 
 
@@ -20,8 +20,8 @@ def slices_of_size(rng: random.Random) -> Iterator[None]:
         "DIVIDED_FROM": rng.choice([1, 2, 3]),
         "SLICE_DEALS": rng.choice([1, 2]),
         "UNITED_DEALS_MAX": rng.choice([1, 2, 4]),
-        "OPEN_SLICES": rng.choice([2, 3]),
-        "LEFT_SLICES": 1,
+        "OPEN_SLICES_MIN": rng.choice([2, 3]),
+        "OPEN_SLICES_LEFT": 1,
     }
     assert small.keys() == USUAL.keys()
     try:

@@ -164,7 +164,8 @@ async def mark_months(context: Context, cells: Sequence[tuple[int, int]]) -> Non
 
 
 ADDED = sql("""
-SELECT DISTINCT key_set, day FROM {g}.added_cell WHERE ws = $1 AND day = (SELECT day FROM {g}.added_cell WHERE ws = $1 LIMIT 1)
+SELECT DISTINCT key_set, day FROM {g}.added_cell
+WHERE ws = $1 AND day = (SELECT day FROM {g}.added_cell WHERE ws = $1 AND day <> ALL($3::int[]) LIMIT 1)
 LIMIT $2
 """)
 FOLD = sql(f"""
@@ -198,9 +199,9 @@ ON CONFLICT (ws, key_set, day) DO UPDATE SET {", ".join(f"{name} = excluded.{nam
 """)
 
 
-async def added_cells(context: Context, cells_max: int) -> tuple[int, list[int]] | None:
-    """A day to whose cells something was added, and some key sets of these cells. None if nothing was added."""
-    rows = await context.connection.fetch(ADDED, context.ws, cells_max)
+async def added_cells(context: Context, cells_max: int, but: Collection[int]) -> tuple[int, list[int]] | None:
+    """A day, but none of these, to whose cells something was added, and some key sets of these cells. None if nothing was added."""
+    rows = await context.connection.fetch(ADDED, context.ws, cells_max, list(but))
     return (rows[0]["day"], [row["key_set"] for row in rows]) if rows else None
 
 
