@@ -15,7 +15,7 @@ from shared.projection.digest_updater import DigestUpdater, Part, Round
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
-PAUSE_S = 2.0  # between two rounds, so that what several batches add to one cell is added to it in one step
+PAUSE_S = 0.25  # between two rounds, so that what several batches add to one cell is added to it in one step
 PAUSES, PAUSE_MAX_S = 10, 30.0
 """The steps of days, sums and unions (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they
 make theirs. After a round whose steps of a part took n seconds, the next steps of this part run 10 n seconds later, but at most half a minute later."""

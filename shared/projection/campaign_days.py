@@ -110,15 +110,15 @@ async def make_stale_days(context: Context) -> bool:
     return bool(stale)
 
 
-async def count_new_again(context: Context) -> bool:
-    """Count the new contacts of some days of campaigns again of which only the new contacts changed. False if there is none.
+async def count_new_again(context: Context) -> int:
+    """Count the new contacts of some days of campaigns again, at most `STALE_MAX`, of which only the new contacts changed; how many.
 
     This unites no lists, so it runs in every round. Until it is done, each read counts the new contacts of these days itself.
     """
     stale = await _take_stale(context, of_touches=False)
     if stale:
         await _make_new(context, stale)
-    return bool(stale)
+    return sum(map(len, stale.values()))
 
 
 async def _take_stale(context: Context, *, of_touches: bool) -> dict[int, list[int]]:

@@ -138,8 +138,7 @@ async def _make_stale(context: Context, through_day: int) -> bool:
     await connection.execute(
         COUNTED, ws, *columns([(*one[:2], n) for one, n in zip(stale[:taken], deals, strict=False)])
     )
-    await write_rows(context, stale[:taken])
-    await write_defined_rows(context, stale[:taken])
+    await write_rows(context, stale[:taken], defined=True)
     return True
 
 
@@ -185,8 +184,7 @@ async def _unite(context: Context) -> bool:
     await connection.execute(DROP_SLICES, ws, *columns(some)[:2])
     if united != whole_day(days_of(context.settings.time_zone), united.day):
         await connection.execute(ADD_SLICES, ws, *columns([(*united, deals)]))
-    await write_rows(context, [united])
-    await write_defined_rows(context, [united])
+    await write_rows(context, [united], defined=True)
     return True
 
 

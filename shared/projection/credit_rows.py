@@ -1,6 +1,7 @@
 """Writes the rows of sums of credit of slices of days, from the credited touches of the deals that were won in them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.projection.campaign_cells import WorkspaceRows
 from shared.projection.credit_sums import MODEL_NAMES, TOGETHER, Sum, Summed, sums_of_spans, won_in_spans
@@ -43,6 +44,10 @@ DELETE = [
 ]
 
 
+_SumOfGroup = tuple[tuple[int, int], tuple[str, bytes | None, str | None], Sum]
+"""A slice and a group, as columns have them, and the sum."""
+
+
 async def delete_rows(context: Context, some: Sequence[Slice]) -> None:
     """Delete the sums of some slices, at least one, under all models."""
     days, starts, _ = columns(some)
@@ -50,8 +55,8 @@ async def delete_rows(context: Context, some: Sequence[Slice]) -> None:
         await context.connection.execute(statement, context.ws, days, starts)
 
 
-async def write_rows(context: Context, some: Sequence[Slice]) -> None:
-    """Write the sums of some slices that have none, under published models."""
+async def write_rows(context: Context, some: Sequence[Slice], *, defined: bool = False) -> None:
+    """Write the sums of some slices that have none, under published models; with `defined`, also under the workspace's own."""
     if not some:
         return
     connection, ws = context.connection, context.ws
@@ -60,12 +65,18 @@ async def write_rows(context: Context, some: Sequence[Slice]) -> None:
     await connection.copy("won_day", WON_DAY_COLUMNS, won)
     if not won:
         return
-    summed = await _summed(context, some, MODEL_NAMES, paths=True)
+    models = await defined_models(store) if defined else {}
+    own = sorted(models)
+    summed = await _summed(context, some, [*MODEL_NAMES, *own], [models[name] for name in own], paths=True)
+    published, sums = len(MODEL_NAMES), _sums(some, summed)
     rows = [
-        (ws, *place, *group, one.currency, one.deals, one.contacts, one.paid, [*_of_all_models(context, one.minor), one.shapley])
-        for place, group, one in _sums(some, summed)
+        (ws, *place, *group, one.currency, one.deals, one.contacts, one.paid,
+         [*_of_all_models(context, one.minor[:published]), one.shapley])
+        for place, group, one in sums
     ]  # fmt: skip
     await connection.copy("credit_day", CREDIT_DAY_COLUMNS, rows)
+    if models:
+        await connection.copy("defined_credit_day", DEFINED_CREDIT_DAY_COLUMNS, _defined_rows(ws, sums, published))
     paths = [
         (ws, *_place(some[span]), str(by), currency, [name.encode() for name in walked.names], packed(walked.steps))
         for by, of in summed.items() for (span, currency), walked in of.walked.items() if walked.names
@@ -102,11 +113,16 @@ async def write_defined_rows(context: Context, some: Sequence[Slice]) -> None:
     if not some or not (models := await defined_models(store)):
         return
     summed = await _summed(context, some, sorted(models), [models[name] for name in sorted(models)])
-    rows = [
-        (context.ws, *place, *group, one.currency, [minor or 0 for minor in one.minor])
-        for place, group, one in _sums(some, summed) if one.paid
-    ]  # fmt: skip
+    rows = _defined_rows(context.ws, _sums(some, summed), 0)
     await context.connection.copy("defined_credit_day", DEFINED_CREDIT_DAY_COLUMNS, rows)
+
+
+def _defined_rows(ws: int, sums: Sequence[_SumOfGroup], first: int) -> list[tuple[Any, ...]]:
+    """Rows of `defined_credit_day`, of sums whose models from the place `first` on are the workspace's own."""
+    return [
+        (ws, *place, *group, one.currency, [minor or 0 for minor in one.minor[first:]])
+        for place, group, one in sums if one.paid
+    ]  # fmt: skip
 
 
 async def _summed(
@@ -122,10 +138,8 @@ async def _summed(
     return out
 
 
-def _sums(
-    some: Sequence[Slice], summed: Mapping[GroupBy, Summed]
-) -> list[tuple[tuple[int, int], tuple[str, bytes | None, str | None], Sum]]:
-    """The sums of all groups of some slices: the slice and the group as columns have them, and the sum."""
+def _sums(some: Sequence[Slice], summed: Mapping[GroupBy, Summed]) -> list[_SumOfGroup]:
+    """The sums of all groups of some slices."""
     rows = []
     for by, of in summed.items():
         for one in of.sums:

@@ -21,6 +21,7 @@ from typing import Any
 
 from shared.log.port import partition_of
 from shared.projection.campaign_days import (
+    STALE_MAX,
     add_to_days,
     count_new_again,
     make_months_of_days,
@@ -87,9 +88,14 @@ class Part(Enum):
 
 @dataclass
 class Round:
-    """What a round of steps has done. A round adds to the cells of each day once: it ends although batches keep adding."""
+    """What a round of steps has done with the cells. It does each thing once, so it ends although batches keep adding."""
 
+    digested: bool = False
+    """Dirty cells were made again."""
     days: set[int] = field(default_factory=set)
+    """Days to whose cells was added what batches had added."""
+    counted: bool = False
+    """New contacts were counted again."""
 
 
 @dataclass
@@ -131,8 +137,9 @@ class DigestUpdater:
         if through_day < EVERY_DAY:
             await self._digest_next(context, through_day)
             return True
-        if cells := await self._some(context, DIRTY, CELLS_MAX):
+        if not round_.digested and (cells := await self._some(context, DIRTY, CELLS_MAX)):
             await digest_cells(context, cells)
+            round_.digested = len(cells) < CELLS_MAX
             return True
         if added := await added_cells(context, CELLS_MAX, round_.days):
             day, key_sets = added
@@ -141,7 +148,10 @@ class DigestUpdater:
             if len(key_sets) < CELLS_MAX:
                 round_.days.add(day)
             return True
-        return await count_new_again(context)
+        if not round_.counted and (counted := await count_new_again(context)):
+            round_.counted = counted < STALE_MAX
+            return True
+        return False
 
     async def _days(self, context: Context) -> bool:
         return await make_stale_days(context) or await make_next_days(context) or await make_months_of_days(context)
