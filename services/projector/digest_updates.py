@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Never
 
@@ -15,12 +15,14 @@ from shared.projection.digest_updater import DigestUpdater, Part, Round
 from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
-PAUSE_S = 0.25  # between two rounds, so that what several batches add to one cell is added to it in one step
-PAUSES, PAUSE_MAX_S = 10, 30.0
-"""The steps of days, sums and unions (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they
-make theirs. After a round whose steps of a part took n seconds, the next steps of this part run 10 n seconds later, but at most half a minute later."""
+PAUSE_S = 0.1  # between two rounds, so that what several batches add to one cell is added to it in one step
+PAUSES = {Part.DAYS: 2, Part.SUMS: 2, Part.UNIONS: 10}
+PAUSE_MAX_S = 30.0
+"""Steps of these parts (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they make theirs. While
+live batches are projected, after a step of n seconds the next step of its part begins so many times n seconds later, but at most half a minute later."""
 # While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
+POSTPONED_S = 1.0  # then it is asked again whether the projection is behind
 AGAIN_S = 30.0  # pause after an error that is not in `PASSING`; the live projection continues
 
 logger = structlog.stdlib.get_logger("touchline.projector")
@@ -42,16 +44,16 @@ class DigestUpdates:
     is_behind: Callable[[], bool]
     _whole_s: float = field(default_factory=time.monotonic)
     """When the last complete round ended, in seconds of the monotonic clock."""
-    _from_s: dict[Part, float] = field(default_factory=lambda: {part: 0.0 for part in Part if part is not Part.CELLS})
-    """From when on a round runs steps of these parts, in seconds of the monotonic clock; those of the cells run in every round."""
+    _from_s: dict[Part, float] = field(default_factory=lambda: dict.fromkeys(PAUSES, 0.0))
+    """From when on steps of these parts run, in seconds of the monotonic clock; those of the cells run in every round."""
 
     async def run(self) -> Never:
         """First finish the work that a killed projector left, then work after each batch."""
         while True:
             self.projected.clear()
-            parts = {part for part, from_s in self._from_s.items() if from_s <= time.monotonic()}
+            began_s = time.monotonic()
             try:
-                took_s = await self._round(parts)
+                is_whole = await self._round()
             except PASSING:
                 raise
             except Exception as error:
@@ -63,20 +65,18 @@ class DigestUpdates:
                 metrics.RETRIES.labels("digest_updates").inc()
                 await asyncio.sleep(AGAIN_S)
                 continue
-            if took_s is not None:
+            if is_whole:
                 self._whole_s = time.monotonic()
-                for part in parts:
-                    self._from_s[part] = self._whole_s + min(PAUSES * took_s[part], PAUSE_MAX_S)
-            await asyncio.sleep(PAUSE_S)
-            if took_s is None:
-                continue
-            left_s = [from_s - time.monotonic() for part, from_s in self._from_s.items() if part not in parts]
-            await self._wait(min(left_s, default=None))
+                await asyncio.sleep(PAUSE_S)
+                await self._wait(began_s)
+            else:
+                await asyncio.sleep(POSTPONED_S)
 
-    async def _wait(self, timeout_s: float | None) -> None:
-        """Wait for the next batch, at most `timeout_s` seconds; None: without a limit."""
+    async def _wait(self, began_s: float) -> None:
+        """Wait for the next batch, but at most until steps may run that have paused in the round which began at `began_s`."""
+        paused_s = [from_s - time.monotonic() for from_s in self._from_s.values() if from_s > began_s]
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(max(0.0, min(paused_s)) if paused_s else None):
                 await self.projected.wait()
         except TimeoutError:
             pass
@@ -84,22 +84,24 @@ class DigestUpdates:
     def _postpones(self) -> bool:
         return self.is_behind() and time.monotonic() - self._whole_s < BEHIND_MAX_S
 
-    async def _round(self, parts: Collection[Part]) -> Mapping[Part, float] | None:
-        """Run steps of these parts until all is done that there was to do; how many seconds those of each part took. None if the remaining ones are postponed."""
-        took_s = dict.fromkeys(Part, 0.0)
+    async def _round(self) -> bool:
+        """Run steps until all is done that there was to do, but for parts that pause. False if the remaining ones are postponed."""
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.updater.workspaces(connection)
         for ws in workspaces:
             round_ = Round()
             while True:
                 if self._postpones():
-                    return None
+                    return False
                 began_s = time.monotonic()
-                if (part := await self._step(ws, parts, round_)) is None:
+                part = await self._step(ws, [part for part, at_s in self._from_s.items() if at_s <= began_s], round_)
+                if part is None:
                     break
-                took_s[part] += time.monotonic() - began_s
+                if part in PAUSES and self.projected.is_set():
+                    ended_s = time.monotonic()
+                    self._from_s[part] = ended_s + min(PAUSES[part] * (ended_s - began_s), PAUSE_MAX_S)
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
-        return took_s
+        return True
 
     async def _step(self, ws: int, parts: Collection[Part], round_: Round) -> Part | None:
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
