@@ -16,7 +16,7 @@ from shared.projection.poison import PASSING
 from shared.projection.sql import Connection
 
 PAUSE_S = 0.1  # between two rounds, so that what several batches add to one cell is added to it in one step
-PAUSES = {Part.DAYS: 2, Part.SUMS: 2, Part.UNIONS: 10}
+PAUSES = {Part.DAYS: 2, Part.SUMS: 1, Part.UNIONS: 10}
 PAUSE_MAX_S = 30.0
 """Steps of these parts (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they make theirs. While
 live batches are projected, after a step of n seconds the next step of its part begins so many times n seconds later, but at most half a minute later."""
