@@ -38,7 +38,7 @@ from shared.rules.report_groups import BY_CAMPAIGNS, GroupBy
 from tests.conftest import Workspace, new_workspace
 from tests.properties.oracle import order
 from tests.properties.paths_by_touches import lost_by_touches, won_by_touches
-from tests.properties.slice_sizes import slices_of_size
+from tests.properties.random_limits import limits_at_random
 from tests.properties.worlds import ASSETS as WORLD_ASSETS
 from tests.properties.worlds import BASE, CAMPAIGNS, SOCIAL_POSTS_MAX, random_worlds, world
 from touchline.compose import Running
@@ -183,7 +183,7 @@ def check(running: Running, runner: asyncio.Runner, rng: random.Random, size: in
     if rng.random() < 0.5:
         events = at_night(events)
     played = random.Random(rng.randrange(2**32))
-    with slices_of_size(played):
+    with limits_at_random(played):
         found = runner.run(play_and_compare(running, events, played))
     assert not found, "\n".join([*map(repr, found), *map(repr, sorted(events, key=order))])
 

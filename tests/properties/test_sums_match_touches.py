@@ -21,7 +21,7 @@ from shared.projection.stages.credit_days import apply
 from shared.reading.credit_compared import EarnedOtherwise, earned_otherwise
 from shared.reading.snapshot import snapshot_on
 from tests.conftest import new_workspace
-from tests.properties.slice_sizes import slices_of_size
+from tests.properties.random_limits import limits_at_random
 from tests.properties.worlds import (
     ASSETS,
     BASE,
@@ -133,7 +133,7 @@ async def play_and_compare(running: Running, rng: random.Random) -> tuple[list[E
 def check(running: Running, runner: asyncio.Runner, seed: int) -> None:
     rng = random.Random(seed)
     apply.TOUCHES_MAX = rng.choice([0, 2, TOUCHES_MAX])  # so that batches have days added up again from one on
-    with slices_of_size(rng):
+    with limits_at_random(rng):
         found, events = runner.run(play_and_compare(running, rng))
     assert not found, "\n".join([*map(repr, found), *map(repr, events)])
 

@@ -35,7 +35,7 @@ from shared.projection.days import EVERY_DAY, Days, days_of
 from shared.projection.pipeline import Context, Stage
 from shared.projection.rows import TouchRow
 from shared.projection.sql import sql
-from shared.projection.stages.cells.corrections import correct, needed
+from shared.projection.stages.cells.corrections import are_few, correct, needed
 from shared.projection.stages.cells.digests import ANY_CAMPAIGN_KEPT, IS_BIG, KEEP, begin_again
 from shared.projection.stages.cells.gather import (
     COUNTED_TOUCHES,
@@ -50,7 +50,6 @@ from shared.projection.visitors import owned_persons
 from shared.rules.pre_association import COUNTING_CLASSES
 
 SPANS_AT_A_TIME = 5_000
-CORRECTED_MAX = 1_000  # cells whose lists a batch corrects; more are digested again in the background
 
 ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "contacts", "sessions", "new_sessions")
 CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
@@ -121,10 +120,10 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     resessions = {place: of for place, of in changes.of(SessionsChanged).touches.items() if place not in places}
     moved = [one for one in identity.moved if one.was not in renamed]
     wrong = await needed(context, resessions, moved, days, through_day)
-    if len(wrong.cells) > CORRECTED_MAX:
-        await _mark_dirty(context, wrong.cells | wrong.begun, through_day)
-    else:
+    if await are_few(context, wrong):
         await correct(context, wrong, places, days)
+    else:
+        await _mark_dirty(context, wrong.cells | wrong.begun, through_day)
     await _add(context, changes, added, days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws

@@ -6,7 +6,7 @@ visits are thousands a day. Numbers of touches do not change.
 A session, or a contact, that may have entered or left a list is looked up: it is in the list if it still has a touch of the cell.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import pack
@@ -19,6 +19,9 @@ from shared.projection.sql import columns, owned, sql
 from shared.projection.stages.cells.digests import ANY_CAMPAIGN_KEPT, FOLD, MARK_CAMPAIGN_DAYS, mark_months
 from shared.projection.stages.cells.gather import COUNTED_TOUCHES, COUNTS, KEY_COLUMNS, KIND, VISIT
 from shared.projection.stages.cells.key_sets import NO_KEYS, Keys, columns_of, key_set_of
+
+CELLS_MAX = 1_000  # whose lists a batch corrects
+LOOKUPS_MAX = 20_000  # of persons, to find which contacts still have touches of a cell: some 0.1 s
 
 _NAMED = ", ".join(f"coalesce(t.{name}, 0) AS {name}" for name in KEY_COLUMNS)
 
@@ -49,6 +52,10 @@ WHERE EXISTS (
     WHERE o.ws = $1 AND o.contact = u.contact AND {owned()} AND {COUNTS} AND {KIND} = u.kind
         AND {" AND ".join(f"coalesce(t.{name}, 0) = u.{name}" for name in KEY_COLUMNS)})
 """)
+PERSONS_OF = sql("""
+SELECT c.contact, (SELECT count(*) FROM (SELECT FROM {g}.identity_interval WHERE ws = $1 AND contact = c.contact LIMIT $3) o) AS persons
+FROM unnest($2::bigint[]) c(contact)
+""")  # how many persons' touches are, or were, contacts' ($2), at most $3
 FORMER_KEYS = sql("SELECT was, contact FROM {g}.renamed_contact WHERE ws = $1 AND contact = ANY($2::bigint[])")
 WITH_ADDED = sql("""
 SELECT DISTINCT u.key_set, u.day FROM unnest($2::bigint[], $3::int[]) u(key_set, day)
@@ -142,6 +149,18 @@ def _key_set(context: Context, found: Corrections, named: Sequence[int]) -> int 
     key_set = context.remembered.key_sets.get(keys) or key_set_of(keys)
     found.keys[key_set] = keys
     return key_set
+
+
+async def are_few(context: Context, found: Corrections) -> bool:
+    """Whether a batch can correct these lists soon. If not, the cells must be digested again in the background."""
+    if len(found.cells) > CELLS_MAX:
+        return False
+    lookups = Counter(contact for some in found.contacts.values() for contact in some)
+    if not lookups:
+        return True
+    rows = await context.connection.fetch(PERSONS_OF, context.ws, list(lookups), LOOKUPS_MAX)
+    persons = {contact: int(number) for contact, number in rows}
+    return sum(n * persons[contact] for contact, n in lookups.items()) <= LOOKUPS_MAX
 
 
 async def correct(context: Context, found: Corrections, added: Collection[TouchPlace], days: Days) -> None:
