@@ -4,9 +4,7 @@ A day with many deals is divided into slices, so that a deal that is won or chan
 Sums under models that the workspace has defined are made after all others, and from the beginning after each definition.
 """
 
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import pairwise
 
 from shared.events.instants import BEGINNING_US
 from shared.projection.credit_rows import PUBLISHED_TABLES, delete_rows, write_defined_rows, write_rows
@@ -18,17 +16,16 @@ from shared.projection.slices import STALE_SLICES, Slice, divided, slices_of, to
 from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.credit_days.gather import KEPT
 
-DEALS_MAX = (
-    100  # won in the slices that a step adds up, unless one slice has more: some 0.2 s, which a batch may wait for
-)
+DEALS_MAX = 100
+"""Won in the slices that a step adds up, or unites, unless one slice has more: some 0.2 s, or 0.8 s with 100 touches a deal, which a batch may wait for."""
 STALE_MAX = 31  # slices that a step adds up again
-DIVIDED_FROM, SLICE_DEALS = 17, 8
-"""A stale slice of so many deals or more is divided into slices of so many. While a slice is stale, a report reads the touches of all of its deals; but
-each slice has rows of its own, which reports read, too."""
-UNITED_DEALS_MAX = 400
-"""Slices of a day are united up to so many deals, and a day of no more deals is one slice when its sums are made for the first time."""
-OPEN_SLICES_MIN, OPEN_SLICES_LEFT = 8, 4
-"""On the last divided day, so many slices are united, or more, up to `DEALS_MAX` deals, and never the last few: deals are still won in these, or change soon after."""
+WHOLE_DEALS_MAX = 400  # a day of no more deals is one slice when its sums are made for the first time
+DIVIDED_FROM, SLICE_DEALS = 9, 4
+"""A stale slice of so many deals or more, whose sums were made before, is divided into slices of so many. While a slice is stale, a report reads the touches of all of its deals, and the
+step that makes its sums reads them some ten times. But each slice has rows of its own, which reports read, too."""
+OPEN_DEALS_MAX, OPEN_SLICES_MIN, OPEN_SLICES_LEFT = 32, 6, 4
+"""On the last divided day, only slices of so many deals together are united, at least so many of them, and never the last few: deals are still won in these, or
+change soon after."""
 
 CLOSES = sql("""
 SELECT closed_us FROM {g}.deal WHERE ws = $1 AND state = 'won' AND closed_us >= $2 ORDER BY closed_us LIMIT $3
@@ -48,6 +45,7 @@ TO_UNITE = sql("""
 SELECT min(a.day) FROM {g}.credit_slice a JOIN {g}.credit_slice b ON b.ws = $1 AND b.day = a.day AND b.from_us = a.to_us
 WHERE a.ws = $1 AND a.day < $2 AND a.deals + b.deals <= $3
 """)
+NOT_MADE = sql("SELECT from_us FROM {g}.credit_slice WHERE ws = $1 AND deals IS NULL")
 ADD_SLICES = sql(
     "INSERT INTO {g}.credit_slice SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[])"
 )
@@ -129,10 +127,12 @@ async def _make_stale(context: Context, through_day: int) -> bool:
         return False
     _, starts, ends = columns(stale)
     deals = [row["count"] for row in await connection.fetch(DEALS_OF, ws, starts, ends)]
-    if deals[0] >= DIVIDED_FROM and await _divide(context, stale[0]):
+    new = {row["from_us"] for row in await connection.fetch(NOT_MADE, ws)}
+    too_many = [n > DEALS_MAX if one.from_us in new else n >= DIVIDED_FROM for one, n in zip(stale, deals, strict=True)]
+    if too_many[0] and await _divide(context, stale[0]):
         return True
     taken = 1
-    while taken < len(stale) and sum(deals[: taken + 1]) <= DEALS_MAX and deals[taken] < DIVIDED_FROM:
+    while taken < len(stale) and sum(deals[: taken + 1]) <= DEALS_MAX and not too_many[taken]:
         taken += 1
     await _drop(context, stale[:taken])
     await connection.execute(
@@ -152,14 +152,12 @@ async def _divide(context: Context, whole: Slice) -> bool:
     """Divide a slice, without sums, into stale slices. False if all of its deals were won at the same instant."""
     connection, ws = context.connection, context.ws
     closes = [row["closed_us"] for row in await connection.fetch(CLOSES_BETWEEN, ws, whole.from_us, whole.to_us)]
-    pieces = divided(whole, closes, SLICE_DEALS if len(closes) <= UNITED_DEALS_MAX else DEALS_MAX)
+    pieces = divided(whole, closes, SLICE_DEALS if len(closes) <= WHOLE_DEALS_MAX else DEALS_MAX)
     if len(pieces) == 1:
         return False
     await _drop(context, [whole])
     await connection.execute(DROP_SLICES, ws, [whole.day], [whole.from_us])
-    edges = [bisect_left(closes, one.from_us) for one in pieces] + [len(closes)]
-    rows = [(*one, to - at) for one, (at, to) in zip(pieces, pairwise(edges), strict=True)]
-    await connection.execute(ADD_SLICES, ws, *columns(rows))
+    await connection.execute(ADD_SLICES, ws, *columns([(*one, None) for one in pieces]))
     await connection.execute(MARK, ws, *columns([one[:2] for one in pieces]))
     return True
 
@@ -170,13 +168,13 @@ async def _unite(context: Context) -> bool:
     last = await connection.fetchval(LAST_DIVIDED, ws)
     if last is None:
         return False
-    day = await connection.fetchval(TO_UNITE, ws, last, UNITED_DEALS_MAX)
+    day = await connection.fetchval(TO_UNITE, ws, last, DEALS_MAX)
     rows = await connection.fetch(SLICES, ws, [last if day is None else day])
     found = [(Slice(*row[:3]), row["deals"]) for row in rows]
     if day is None:
-        some = to_unite(found[:-OPEN_SLICES_LEFT], DEALS_MAX, OPEN_SLICES_MIN)
+        some = to_unite(found[:-OPEN_SLICES_LEFT], OPEN_DEALS_MAX, OPEN_SLICES_MIN)
     else:
-        some = to_unite(found, UNITED_DEALS_MAX, 2)
+        some = to_unite(found, DEALS_MAX, 2)
     if not some:
         return False
     united, deals = Slice(some[0].day, some[0].from_us, some[-1].to_us), sum(n for one, n in found if one in some)
@@ -222,7 +220,7 @@ async def _make_days(context: Context, some: Sequence[int]) -> None:
     if len(slices) == 1:
         (one,) = slices
         ((_, deals),) = await context.connection.fetch(DEALS_OF, context.ws, [one.from_us], [one.to_us])
-        if deals > UNITED_DEALS_MAX and await _divide(context, one):
+        if deals > WHOLE_DEALS_MAX and await _divide(context, one):
             return
     await write_rows(context, slices)
 

@@ -17,7 +17,8 @@ def limits_at_random(rng: random.Random) -> Iterator[None]:
         "DEALS_MAX": rng.choice([1, 2, 100]),  # with few, steps leave days without sums
         "DIVIDED_FROM": rng.choice([1, 2, 3]),
         "SLICE_DEALS": rng.choice([1, 2]),
-        "UNITED_DEALS_MAX": rng.choice([1, 2, 4]),
+        "WHOLE_DEALS_MAX": rng.choice([1, 2, 4]),
+        "OPEN_DEALS_MAX": rng.choice([2, 4]),
         "OPEN_SLICES_MIN": rng.choice([2, 3]),
         "OPEN_SLICES_LEFT": 1,
     }

@@ -98,7 +98,7 @@ credit_slice = sa.Table(
     "credit_slice", projection, workspace_column(), _day(primary_key=True),
     sa.Column("from_us", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("to_us", sa.BigInteger, nullable=False, comment="exclusive"),
-    sa.Column("deals", sa.BigInteger, nullable=False, comment="that were won in it when its sums were made"),
+    sa.Column("deals", sa.BigInteger, comment="that were won in it when its sums were made; null: they were not made yet"),
     comment="the slices of the days that are divided: each day from its beginning to its end, without a gap",
 )  # fmt: skip
 
