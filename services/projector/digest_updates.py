@@ -17,9 +17,9 @@ from shared.projection.sql import Connection
 
 PAUSE_S = 0.1  # between two rounds, so that what several batches add to one cell is added to it in one step
 PAUSES = {Part.DAYS: 2, Part.SUMS: 1, Part.UNIONS: 10}
+"""Steps of these parts (`shared.projection.digest_updater.Part`) may take long. While live batches are projected, after a step of n seconds the next step of
+its part begins at least n times this number of seconds later, but at most `PAUSE_MAX_S` later. Until then reads use the rows from which it makes its own."""
 PAUSE_MAX_S = 30.0
-"""Steps of these parts (`shared.projection.digest_updater.Part`) may take long, and until they are done, reads use the rows from which they make theirs. While
-live batches are projected, after a step of n seconds the next step of its part begins so many times n seconds later, but at most half a minute later."""
 # While the projection is behind, the steps wait at most so long. Until then all processor time is for live batches.
 BEHIND_MAX_S = 60.0
 POSTPONED_S = 1.0  # then it is asked again whether the projection is behind
@@ -46,6 +46,8 @@ class DigestUpdates:
     """When the last complete round ended, in seconds of the monotonic clock."""
     _from_s: dict[Part, float] = field(default_factory=lambda: dict.fromkeys(PAUSES, 0.0))
     """From when on steps of these parts run, in seconds of the monotonic clock; those of the cells run in every round."""
+    _paused_s: dict[int, float] = field(default_factory=dict)
+    """When each workspace has last made a part pause: of those that all have such work, each has its turn."""
 
     async def run(self) -> Never:
         """First finish the work that a killed projector left, then work after each batch."""
@@ -88,21 +90,25 @@ class DigestUpdates:
         """Run steps until all is done that there was to do, but for parts that pause. False if the remaining ones are postponed."""
         async with Connection.of(self.pool, self.generation) as connection:
             workspaces = await self.updater.workspaces(connection)
-        for ws in workspaces:
+        self._paused_s = {ws: self._paused_s.get(ws, 0.0) for ws in workspaces}
+        for ws in sorted(workspaces, key=self._paused_s.__getitem__):
             round_ = Round()
             while True:
                 if self._postpones():
                     return False
-                began_s = time.monotonic()
-                part = await self._step(ws, [part for part, at_s in self._from_s.items() if at_s <= began_s], round_)
+                now_s = time.monotonic()
+                part, took_s = await self._step(ws, [p for p, at_s in self._from_s.items() if at_s <= now_s], round_)
                 if part is None:
                     break
                 if part in PAUSES and self.projected.is_set():
-                    ended_s = time.monotonic()
-                    self._from_s[part] = ended_s + min(PAUSES[part] * (ended_s - began_s), PAUSE_MAX_S)
+                    self._paused_s[ws] = time.monotonic()
+                    self._from_s[part] = self._paused_s[ws] + min(PAUSES[part] * took_s, PAUSE_MAX_S)
                 await asyncio.sleep(0)  # a waiting live batch takes its turn
         return True
 
-    async def _step(self, ws: int, parts: Collection[Part], round_: Round) -> Part | None:
+    async def _step(self, ws: int, parts: Collection[Part], round_: Round) -> tuple[Part | None, float]:
+        """Run a step in its turn: its part, and how many seconds it took."""
         async with self.turn, Connection.of(self.pool, self.generation) as connection:
-            return await self.updater.step(connection, ws, parts, round_)
+            began_s = time.monotonic()
+            part = await self.updater.step(connection, ws, parts, round_)
+            return part, time.monotonic() - began_s

@@ -92,12 +92,13 @@ class WorkspaceRows(NamedTuple):
 
 async def add_of_cells(
     found: Mapping[int, BucketSums], store: Rows, days: Days, edges_us: Sequence[int], asked: Mapping[int, Spans],
-    only_of: Sequence[int] | None = None,
+    only_of: Sequence[int] | None = None, *, added: bool = True,
 ) -> None:  # fmt: skip
     """Read cells and touches of campaigns and add them to `found`, by the buckets between the instants `edges_us`.
 
     `asked` are the times to read, by campaign. Of the time before the first instant, only contacts are read. If all these times lie within some
     days, pass them as `only_of`: then only key sets with touches on these days are considered.
+    `added`: also read what batches have added to cells and nobody has put into them yet.
     """
     campaigns = list(asked)
     windows = await store.fetch(WINDOWS, campaigns)
@@ -108,7 +109,7 @@ async def add_of_cells(
         key_sets = await store.fetch(KEY_SETS_OF_DAYS, campaigns, only_of, *begun)
     plan = await plan_of(store, days, edges_us, asked, _lists_of_campaigns)
     plan.ask(windows, key_sets)
-    await add_planned(found, store, plan)
+    await add_planned(found, store, plan, added=added)
 
 
 def _lists_of_campaigns(statuses: Statuses) -> int:
@@ -160,13 +161,14 @@ async def renamed_of(store: Rows) -> Renamed:
     return Renamed({row["was"]: row["contact"] for row in await store.fetch(RENAMED)})
 
 
-async def add_planned(found: Mapping[int, BucketSums], store: Rows, plan: "Plan") -> None:
-    """Run the statements of a plan, and add the results to the subjects in `found`."""
+async def add_planned(found: Mapping[int, BucketSums], store: Rows, plan: "Plan", *, added: bool = True) -> None:
+    """Run the statements of a plan, and add the results to the subjects in `found`; without `added`, not what is in `added_cell`."""
     asked, edges_us = plan.asked, plan.edges_us
     if not asked.members:
         return
     patterns, key_sets, routes = columns(asked.members)
-    rows, carried = await _of_cells(store, plan, asked.cells), []
+    cells = [cell for cell in asked.cells if added or cell[2] != OF_ADDED]
+    rows, carried = await _of_cells(store, plan, cells), []
     if asked.parts:
         rows += await store.fetch(OF_TOUCHES, patterns, key_sets, *columns(asked.parts), list(edges_us), routes)
     if asked.carried:

@@ -177,7 +177,8 @@ async def _make(context: Context, wanted: Mapping[int, Sequence[int]]) -> None:
     found = {campaign: BucketSums() for campaign in wanted}
     store = WorkspaceRows(context.connection, context.ws)
     spans = {campaign: spans_of_days(days, some) for campaign, some in wanted.items()}
-    await add_of_cells(found, store, days, edges_us, spans, every)
+    # a round of the background may leave additions to the next one, which adds them to the day, too
+    await add_of_cells(found, store, days, edges_us, spans, every, added=False)
     new = await new_in_spans(store, asked, edges_us)
     rows = [
         _row(context.ws, campaign, day, found[campaign], bucket, new.get((campaign, bucket), NOBODY), None)

@@ -217,7 +217,7 @@ class SessionOfTouch(NamedTuple):
     is_new: bool
 
 
-class Resession(NamedTuple):
+class OtherSession(NamedTuple):
     """The session that a touch had, None if it had none, and the one that it has now."""
 
     was: SessionOfTouch | None
@@ -238,7 +238,7 @@ class SessionsChanged:
 
     persons: frozenset[int] = NO_KEYS
     all_persons: bool = False
-    touches: Mapping[TouchPlace, Resession] = field(default_factory=dict)
+    touches: Mapping[TouchPlace, OtherSession] = field(default_factory=dict)
     since_us: Mapping[int, int] = field(default_factory=dict)
 
 

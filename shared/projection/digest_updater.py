@@ -88,10 +88,8 @@ class Part(Enum):
 
 @dataclass
 class Round:
-    """What a round of steps has done with the cells. It does each thing once, so it ends although batches keep adding."""
+    """What a round of steps has done with the cells. It adds to a day, and counts, once: what batches add meanwhile is for the next round, so a round ends."""
 
-    digested: bool = False
-    """Dirty cells were made again."""
     days: set[int] = field(default_factory=set)
     """Days to whose cells was added what batches had added."""
     counted: bool = False
@@ -137,9 +135,8 @@ class DigestUpdater:
         if through_day < EVERY_DAY:
             await self._digest_next(context, through_day)
             return True
-        if not round_.digested and (cells := await self._some(context, DIRTY, CELLS_MAX)):
+        if cells := await self._some(context, DIRTY, CELLS_MAX):
             await digest_cells(context, cells)
-            round_.digested = len(cells) < CELLS_MAX
             return True
         if added := await added_cells(context, CELLS_MAX, round_.days):
             day, key_sets = added
@@ -161,7 +158,7 @@ class DigestUpdater:
             await context.connection.execute(FRESH, context.ws, *map(list, zip(*stale, strict=True)))
             await make_months(context, stale)
             return True
-        return await make_sums(context) or await write_renamed(context)
+        return await write_renamed(context)
 
     async def _some(self, context: Context, statement: Any, limit: int) -> list[tuple[int, int]]:
         return [tuple(row) for row in await context.connection.fetch(statement, context.ws, limit)]

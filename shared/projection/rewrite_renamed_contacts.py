@@ -51,12 +51,14 @@ UPDATE {{g}}.{table} c SET {value} FROM changed u WHERE c.ws = $1 AND c.ctid = u
 
 
 OF_DAY_CELLS = _of_subjects("day_cell", "key_set", "day", "c.contacts")
+OF_ADDED_CELLS = _of_subjects("added_cell", "key_set", "day", "ARRAY[c.contacts]")
 OF_MONTH_CELLS = _of_subjects("month_cell", "key_set", "month", "c.contacts")
 OF_CAMPAIGN_DAYS = _of_subjects("campaign_day", "campaign", "day", "ARRAY[c.contacts]")
 OF_CAMPAIGN_MONTHS = _of_subjects("campaign_month", "campaign", "month", "ARRAY[c.contacts]")
 OF_CREDIT_DAYS = _of_days("credit_day", "ARRAY[c.contacts]")
 OF_WON_CAMPAIGN_DAYS = _of_days("won_campaign_day", "c.contacts || c.earning")
 WRITE_DAY_CELLS = _write("day_cell", "contacts = u.lists")
+WRITE_ADDED_CELLS = _write("added_cell", "contacts = u.lists[1]")
 WRITE_MONTH_CELLS = _write("month_cell", "contacts = u.lists")
 WRITE_CAMPAIGN_DAYS = _write("campaign_day", "contacts = u.lists[1]")
 WRITE_CAMPAIGN_MONTHS = _write("campaign_month", "contacts = u.lists[1]")
@@ -67,7 +69,7 @@ WRITE_WON_CAMPAIGN_DAYS = _write("won_campaign_day", "contacts = u.lists[1], ear
 async def write_renamed(context: Context) -> bool:
     """Write the present keys into all lists that may have the former key of one of `RENAMED_MAX` contacts. False if no contact is renamed.
 
-    Call it only if all cells, days of campaigns and sums of credit are made, and `added_cell` is empty.
+    What is stale need not be made before: it is made of these lists, or of the touches, which have the present keys.
     """
     some = await context.connection.fetch(SOME, context.ws, RENAMED_MAX)
     if not some:
@@ -77,6 +79,7 @@ async def write_renamed(context: Context) -> bool:
     if cells := await cells_of_touches(context, persons, days_of(context.settings.time_zone)):
         months = {(key_set, month_of(day)) for key_set, day in cells}
         await _rewrite(context, renamed, WRITE_DAY_CELLS, OF_DAY_CELLS, *columns(cells))
+        await _rewrite(context, renamed, WRITE_ADDED_CELLS, OF_ADDED_CELLS, *columns(cells))
         await _rewrite(context, renamed, WRITE_MONTH_CELLS, OF_MONTH_CELLS, *columns(months))
         of_campaigns = await context.connection.fetch(CAMPAIGN_DAYS, context.ws, *columns(cells))
         if of_campaigns:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, HOUR_US, to_micros, to_rfc3339
 from shared.projection.batch import decode
-from shared.projection.digest_updater import DigestUpdater, Part
+from shared.projection.digest_updater import DigestUpdater, Part, Round
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
 from shared.reading.asset_list import seen_assets
@@ -88,14 +88,16 @@ async def play_and_compare(
         await projector.take(connection)
         updater = DigestUpdater(workspace.partition, running.log.partitions)
         instants_us = [to_micros(BASE)]  # the first batches may have no event that counts
-        ws = None
+        ws, round_ = None, None
         while entries := await running.log.read(workspace.partition, projector.offset, rng.choice([1, 5, 20])):
             batch = decode(entries)
             instants_us += [a.occurred_at_us for arrived in batch.arrived.values() for a in arrived]
             await projector.project(connection, batch)
             ws = await workspace_number(connection, workspace.name)
+            if rng.random() < 0.6:  # else batches come while a round of the background is not over
+                round_ = rng.choice([None, Round()])
             for _ in range(rng.choice([0, 0, 1, 3, 60])):
-                await updater.step(connection, ws, [part for part in Part if rng.random() < 0.7])
+                await updater.step(connection, ws, [part for part in Part if rng.random() < 0.7], round_)
             if found := await compare(running, raw, workspace, rng, instants_us):
                 return found
         for _ in range(0 if ws is None else STEPS_MAX):

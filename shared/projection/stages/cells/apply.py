@@ -38,6 +38,7 @@ from shared.projection.sql import sql
 from shared.projection.stages.cells.corrections import are_few, correct, needed
 from shared.projection.stages.cells.digests import ANY_CAMPAIGN_KEPT, IS_BIG, KEEP, begin_again
 from shared.projection.stages.cells.gather import (
+    CARRIED_COLUMNS,
     COUNTED_TOUCHES,
     KEYS_OF_TOUCHES,
     KINDS_A_TYPE,
@@ -52,7 +53,6 @@ from shared.rules.pre_association import COUNTING_CLASSES
 SPANS_AT_A_TIME = 5_000
 
 ADDED_COLUMNS = ("ws", "key_set", "day", "kind", "touches", "contacts", "sessions", "new_sessions")
-CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
 OF_CARRIED = sql("""
 SELECT v.key_set, v.session_at_us FROM unnest($2::bigint[], $3::int[]) c(key_set, day)
 JOIN {g}.carried_visit v ON v.ws = $1 AND v.key_set = c.key_set AND v.day = c.day
@@ -123,7 +123,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
     if await are_few(context, wrong):
         await correct(context, wrong, places, days)
     else:
-        await _mark_dirty(context, wrong.cells | wrong.begun, through_day)
+        await _mark_dirty(context, wrong.cells | wrong.begun_before, through_day)
     await _add(context, changes, added, days, through_day)
     if (new_by := changes.of(ContactsChanged).new_by) and await context.connection.fetchval(
         ANY_CAMPAIGN_KEPT, context.ws

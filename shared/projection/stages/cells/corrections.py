@@ -11,17 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import pack
 
-from shared.projection.changes import PassedTouches, Resession, TouchPlace
+from shared.projection.changes import OtherSession, PassedTouches, TouchPlace
 from shared.projection.days import Days
 from shared.projection.key_lists import united, without
 from shared.projection.pipeline import Context
 from shared.projection.sql import columns, owned, sql
 from shared.projection.stages.cells.digests import ANY_CAMPAIGN_KEPT, FOLD, MARK_CAMPAIGN_DAYS, mark_months
-from shared.projection.stages.cells.gather import COUNTED_TOUCHES, COUNTS, KEY_COLUMNS, KIND, VISIT
+from shared.projection.stages.cells.gather import CARRIED_COLUMNS, COUNTED_TOUCHES, COUNTS, KEY_COLUMNS, KIND, VISIT
 from shared.projection.stages.cells.key_sets import NO_KEYS, Keys, columns_of, key_set_of
 
 CELLS_MAX = 1_000  # whose lists a batch corrects
 LOOKUPS_MAX = 20_000  # of persons, to find which contacts still have touches of a cell: some 0.1 s
+TOUCHES_A_DAY_MAX = 300  # of a person that passed to another contact; each lookup goes through them
 
 _NAMED = ", ".join(f"coalesce(t.{name}, 0) AS {name}" for name in KEY_COLUMNS)
 
@@ -77,10 +78,9 @@ UPDATE {g}.day_cell c SET contacts = u.lists FROM (
 WHERE c.ws = $1 AND c.key_set = u.key_set AND c.day = u.day
 """)
 DROP_CARRIED = sql("""
-DELETE FROM {g}.carried_visit c USING unnest($2::bigint[], $3::int[], $4::bigint[]) u(key_set, day, session)
-WHERE c.ws = $1 AND c.key_set = u.key_set AND c.day = u.day AND c.session = u.session
+DELETE FROM {g}.carried_visit c USING unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[]) u(key_set, day, session, session_at_us)
+WHERE c.ws = $1 AND c.key_set = u.key_set AND c.day = u.day AND c.session = u.session AND c.session_at_us = u.session_at_us
 """)
-CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
 
 Cell = tuple[int, int]
 """A key set and a day."""
@@ -92,12 +92,15 @@ class Corrections:
 
     keys: dict[int, Keys] = field(default_factory=dict)
     """The keys of the key sets."""
-    sessions: dict[Cell, set[int]] = field(default_factory=lambda: defaultdict(set))
+    sessions: dict[Cell, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    """When each session began, by its key."""
     persons: set[tuple[int, int]] = field(default_factory=set)
     """Whose visits of which days are to be read."""
-    begun: set[Cell] = field(default_factory=set)
-    """The cells of earlier days on which these sessions began: days of campaigns count sessions there."""
+    begun_before: set[Cell] = field(default_factory=set)
+    """The cells of earlier days on which these sessions began. Only days of campaigns count them there."""
     contacts: dict[tuple[Cell, int], set[int]] = field(default_factory=lambda: defaultdict(set))
+    touches: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """How many touches of a person on a day passed to another contact."""
 
     @property
     def cells(self) -> set[Cell]:
@@ -106,24 +109,24 @@ class Corrections:
 
 
 async def needed(
-    context: Context, resessions: Mapping[TouchPlace, Resession], moved: Collection[PassedTouches], days: Days, through_day: int,
+    context: Context, other_sessions: Mapping[TouchPlace, OtherSession], moved: Collection[PassedTouches], days: Days, through_day: int,
 ) -> Corrections:  # fmt: skip
     """Which lists may be wrong, of days before `through_day`, since touches are in other sessions and have passed to other contacts."""
     found = Corrections()
-    if resessions:
+    if other_sessions:
         for *named, person, at_us, event_id in await context.connection.fetch(
-            VISITS_AT, context.ws, *columns(resessions)
+            VISITS_AT, context.ws, *columns(other_sessions)
         ):
             day = days.day_of(at_us)
             key_set = _key_set(context, found, named)
             if key_set is None or day >= through_day:
                 continue
             found.persons.add((person, day))
-            for session in resessions[person, at_us, event_id]:
+            for session in other_sessions[person, at_us, event_id]:
                 if session is not None:
-                    found.sessions[key_set, day].add(session.session)
+                    found.sessions[key_set, day][session.session] = session.session_at_us
                     if (began := days.day_of(session.session_at_us)) < day:
-                        found.begun.add((key_set, began))
+                        found.begun_before.add((key_set, began))
     if moved:
         spans = [(one.person, one.start.at_us, one.end.at_us) for one in moved]
         passed: dict[int, list[PassedTouches]] = defaultdict(list)
@@ -136,6 +139,7 @@ async def needed(
             key_set = _key_set(context, found, named)
             if key_set is None or day >= through_day:
                 continue
+            found.touches[person, day] += 1
             for one in passed[person]:
                 if one.start <= (at_us, event_id) < one.end:
                     found.contacts[(key_set, day), kind] |= {key for key in (one.was, one.contact) if key is not None}
@@ -153,7 +157,7 @@ def _key_set(context: Context, found: Corrections, named: Sequence[int]) -> int 
 
 async def are_few(context: Context, found: Corrections) -> bool:
     """Whether a batch can correct these lists soon. If not, the cells must be digested again in the background."""
-    if len(found.cells) > CELLS_MAX:
+    if len(found.cells) > CELLS_MAX or max(found.touches.values(), default=0) > TOUCHES_A_DAY_MAX:
         return False
     lookups = Counter(contact for some in found.contacts.values() for contact in some)
     if not lookups:
@@ -171,34 +175,36 @@ async def correct(context: Context, found: Corrections, added: Collection[TouchP
         return
     if waiting := await connection.fetch(WITH_ADDED, ws, *columns_of(cells)):
         await connection.execute(FOLD, ws, *columns(waiting))
-    entered = await _sessions_now(context, found, added, days)
+    begun_now = await _sessions_now(context, found, added, days)
     contacts = await _contacts_now(context, found, days)
-    sessions, lists = [], []
-    for key_set, day, kinds, *had in await connection.fetch(LISTS, ws, *columns_of(cells)):
+    session_rows, contact_rows = [], []
+    for key_set, day, kinds, of_kinds, all_sessions, new_sessions in await connection.fetch(
+        LISTS, ws, *columns_of(cells)
+    ):
         cell = key_set, day
         if candidates := found.sessions.get(cell):
-            now = entered.get(cell, {})
+            now = begun_now.get(cell, {})
             corrected = (
-                _corrected(had[1], candidates, now),
-                _corrected(had[2], candidates, [key for key in now if now[key]]),
+                _corrected(all_sessions, candidates, now),
+                _corrected(new_sessions, candidates, [key for key in now if now[key]]),
             )
-            sessions.append((*cell, *corrected))
+            session_rows.append((*cell, *corrected))
         if any((cell, kind) in contacts for kind in kinds):
-            lists += [
+            contact_rows += [
                 (*cell, n, _corrected(of, *contacts[cell, kind]) if (cell, kind) in contacts else of)
-                for n, (kind, of) in enumerate(zip(kinds, had[0], strict=True))
+                for n, (kind, of) in enumerate(zip(kinds, of_kinds, strict=True))
             ]
-    if sessions:
-        await connection.execute(WRITE_SESSIONS, ws, *columns(sessions))
-    if lists:
-        await connection.execute(WRITE_CONTACTS, ws, *columns(lists))
+    if session_rows:
+        await connection.execute(WRITE_SESSIONS, ws, *columns(session_rows))
+    if contact_rows:
+        await connection.execute(WRITE_CONTACTS, ws, *columns(contact_rows))
     await mark_months(context, cells)
     if await connection.fetchval(ANY_CAMPAIGN_KEPT, ws):
-        await connection.execute(MARK_CAMPAIGN_DAYS, ws, *columns_of(found.cells | found.begun))
+        await connection.execute(MARK_CAMPAIGN_DAYS, ws, *columns_of(found.cells | found.begun_before))
 
 
 def _corrected(keys: bytes, candidates: Collection[int], now: Collection[int]) -> bytes:
-    """A list without candidates, but for those that belong into it now."""
+    """A list without candidates, but for those that belong in it now."""
     rest = without([keys], _packed(candidates))
     return united([rest, _packed(now)]) if now else rest
 
@@ -211,9 +217,9 @@ async def _sessions_now(
     context: Context, found: Corrections, added: Collection[TouchPlace], days: Days
 ) -> dict[Cell, dict[int, bool]]:
     """Which of the sessions are in the list of each cell, and whether they are new; visits of sessions of an earlier day are stored."""
-    entered: dict[Cell, dict[int, bool]] = defaultdict(dict)
+    begun_now: dict[Cell, dict[int, bool]] = defaultdict(dict)
     if not found.persons:
-        return entered
+        return begun_now
     carried = []
     spans = [(person, days.start_us(day), days.start_us(day + 1)) for person, day in found.persons]
     for *named, person, at_us, event_id, session, session_at_us, is_new in await context.connection.fetch(
@@ -223,19 +229,24 @@ async def _sessions_now(
         if key_set is None or session not in found.sessions.get((key_set, day), ()):
             continue
         if session_at_us >= days.start_us(day):
-            entered[key_set, day][session] = is_new
+            begun_now[key_set, day][session] = is_new
         elif (person, at_us, event_id) not in added:
             carried.append((context.ws, key_set, day, at_us, session, session_at_us, is_new))
-    candidates = [(*cell, session) for cell, some in found.sessions.items() for session in some]
-    await context.connection.execute(DROP_CARRIED, context.ws, *columns(candidates))
+    were_carried = [
+        (*cell, session, session_at_us)
+        for cell, some in found.sessions.items() for session, session_at_us in some.items()
+        if session_at_us < days.start_us(cell[1])
+    ]  # fmt: skip
+    if were_carried:
+        await context.connection.execute(DROP_CARRIED, context.ws, *columns(were_carried))
     await context.connection.copy("carried_visit", CARRIED_COLUMNS, carried)
-    return entered
+    return begun_now
 
 
 async def _contacts_now(
     context: Context, found: Corrections, days: Days
 ) -> dict[tuple[Cell, int], tuple[set[int], set[int]]]:
-    """By cell and kind: the keys of contacts that may be in the list, also former ones, and which of the present ones belong into it."""
+    """By cell and kind: the keys of contacts that may be in the list, also former ones, and which of the present ones belong in it."""
     asked = [(cell, kind, contact) for (cell, kind), some in found.contacts.items() for contact in sorted(some)]
     if not asked:
         return {}

@@ -12,6 +12,7 @@ from shared.rules.pre_association import COUNTING_CLASSES
 KINDS_A_TYPE = 10  # a kind is the type times this, plus the traffic class
 INFLUENCING_KINDS = frozenset(KINDS_A_TYPE * type_ + class_ for type_ in INFLUENCING for class_ in COUNTING_CLASSES)
 VISIT_KINDS = frozenset(KINDS_A_TYPE * TouchType.PAGE_VISITED + class_ for class_ in COUNTING_CLASSES)
+CARRIED_COLUMNS = ("ws", "key_set", "day", "occurred_at_us", "session", "session_at_us", "session_is_new")
 DIGEST = "kinds, touches, contacts, sessions, new_sessions"
 
 WINDOWS_OF_CELLS = """

@@ -11,8 +11,8 @@ from shared.projection.changes import (
     Change,
     Changes,
     IdentityChanged,
+    OtherSession,
     ReclassifiedTouch,
-    Resession,
     SessionOfTouch,
     SessionsChanged,
     SettingsChanged,
@@ -74,7 +74,7 @@ async def run(context: Context, changes: Changes) -> Sequence[Change]:
         await rederive_all(context)
     persons = visitors.late | {touch.person for touch in reclassified}
     touches = {
-        change[:3]: Resession(was, SessionOfTouch(*change[3:]))
+        change[:3]: OtherSession(was, SessionOfTouch(*change[3:]))
         for job in jobs
         for change, was in zip(job.changes, job.were, strict=True)
     }
