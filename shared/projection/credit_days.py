@@ -17,12 +17,12 @@ from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.credit_days.gather import KEPT
 
 DEALS_MAX = 100
-"""Won in the slices that a step adds up, or unites, unless one slice has more: some 0.2 s, or 0.8 s with 100 touches a deal, which a batch may wait for."""
+"""How many deals a step adds up, unless one slice has more: it takes some 0.2 s, or 0.8 s with 100 touches a deal, and a batch may wait for it."""
 STALE_MAX = 31  # slices that a step adds up again
 WHOLE_DEALS_MAX = 400  # a day of no more deals is one slice when its sums are made for the first time
 DIVIDED_FROM, SLICE_DEALS = 9, 4
-"""A stale slice of so many deals or more, whose sums were made before, is divided into slices of so many. While a slice is stale, a report reads the touches of all of its deals, and the
-step that makes its sums reads them some ten times. But each slice has rows of its own, which reports read, too."""
+"""A stale slice of so many deals or more, whose sums were made before, is divided into slices of so many. While a slice is stale, a report reads the
+touches of all of its deals, and the step that makes its sums reads them some ten times. But each slice has rows of its own, which reports read, too."""
 OPEN_DEALS_MAX, OPEN_SLICES_MIN, OPEN_SLICES_LEFT = 32, 6, 4
 """On the last divided day, only slices of so many deals together are united, at least so many of them, and never the last few: deals are still won in these, or
 change soon after."""
