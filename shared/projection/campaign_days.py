@@ -15,7 +15,7 @@ from shared.projection.new_contacts import NewContacts, new_in_spans
 from shared.projection.pipeline import Context
 from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, columns, sql
-from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
+from shared.projection.stages.cells.gather import WINDOWS_LOOKED_UP
 
 DAYS_MAX = 92  # of a campaign that a step makes for the first time
 STALE_MAX = 200  # stale days of campaigns that a step makes again
@@ -57,7 +57,7 @@ JOIN {{g}}.carried_visit v ON v.ws = $1 AND v.key_set = m.key_set
 """)  # the instants at which sessions began on a day before their visit; on that day the campaign may have no touch
 DROP_DAYS = [_drop_rows("campaign_day", "day"), _drop_rows("campaign_day_sessions", "day")]
 CAMPAIGNS_ADDED = sql(f"""
-SELECT DISTINCT w.campaign FROM (SELECT key_set, $3::int AS day FROM unnest($2::bigint[]) u(key_set)) c {WINDOWS_OF_CELLS}
+SELECT DISTINCT w.campaign FROM (SELECT key_set, $3::int AS day FROM unnest($2::bigint[]) u(key_set)) c {WINDOWS_LOOKED_UP}
 JOIN {{g}}.campaign_kept p ON p.ws = $1 AND p.campaign = w.campaign AND p.through_day > c.day
 WHERE NOT EXISTS (
     SELECT FROM {{g}}.stale_campaign_day s WHERE s.ws = $1 AND s.campaign = w.campaign AND s.day = c.day AND s.of_touches)

@@ -8,7 +8,7 @@ from shared.projection.pipeline import Context
 from shared.projection.renamed_contacts import Renamed
 from shared.projection.sql import Statement, columns, sql
 from shared.projection.stages.cells.apply import cells_of_touches
-from shared.projection.stages.cells.gather import WINDOWS_OF_CELLS
+from shared.projection.stages.cells.gather import WINDOWS_LOOKED_UP
 from shared.projection.stages.credit_days.gather import CLOSES_OF_CONTACTS
 from shared.projection.stages.credit_days.gather import KEPT as SUMS_KEPT
 
@@ -16,7 +16,7 @@ RENAMED_MAX = 20  # contacts of a step: each is in some 100 cells, their months,
 SOME = sql("SELECT was, contact, persons FROM {g}.renamed_contact WHERE ws = $1 LIMIT $2")
 DONE = sql("DELETE FROM {g}.renamed_contact WHERE ws = $1 AND was = ANY($2::bigint[])")
 CAMPAIGN_DAYS = sql(
-    f"SELECT DISTINCT w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}"
+    f"SELECT DISTINCT w.campaign, c.day FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_LOOKED_UP}"
 )
 
 

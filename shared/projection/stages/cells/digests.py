@@ -14,7 +14,7 @@ from shared.projection.stages.cells.gather import (
     DIGEST_CELLS,
     DIGEST_DAYS,
     KEY_SETS_OF_TOUCHES,
-    WINDOWS_OF_CELLS,
+    WINDOWS_LOOKED_UP,
 )
 from shared.projection.stages.cells.key_sets import columns_of, key_set_of, save_key_sets
 
@@ -28,7 +28,7 @@ ON CONFLICT (ws) DO UPDATE SET time_zone = excluded.time_zone, through_day = exc
 ANY_CAMPAIGN_KEPT = sql("SELECT EXISTS (SELECT FROM {g}.campaign_kept WHERE ws = $1)")
 MARK_CAMPAIGN_DAYS = sql(f"""
 INSERT INTO {{g}}.stale_campaign_day
-SELECT DISTINCT $1::int, w.campaign, c.day, true, false FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_OF_CELLS}
+SELECT DISTINCT $1::int, w.campaign, c.day, true, false FROM unnest($2::bigint[], $3::int[]) c(key_set, day) {WINDOWS_LOOKED_UP}
 ON CONFLICT (ws, campaign, day) DO UPDATE SET of_touches = true WHERE NOT stale_campaign_day.of_touches
 """)
 IS_BIG = sql("SELECT count(*) > $2 FROM (SELECT FROM {g}.event_index WHERE ws = $1 LIMIT $2::bigint + 1) e")

@@ -19,6 +19,11 @@ WINDOWS_OF_CELLS = """
 JOIN {g}.key_set k ON k.ws = $1 AND k.key_set = c.key_set
 JOIN {g}.attribution_window w ON w.ws = $1 AND w.key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm])"""
 """SQL that joins cells `c` with the windows `w` of their keys: of every campaign for which their touches may be something."""
+WINDOWS_LOOKED_UP = """
+CROSS JOIN LATERAL (SELECT * FROM {g}.key_set WHERE ws = $1 AND key_set = c.key_set OFFSET 0) k
+CROSS JOIN LATERAL (
+    SELECT * FROM {g}.attribution_window WHERE ws = $1 AND key = ANY(ARRAY[k.asset_or_page_key, k.via, k.utm]) OFFSET 0) w"""
+"""The same, of few cells. In a young store PostgreSQL has no statistics, and would compare each window with each key set instead: 0.36 s of a step."""
 
 KEPT = sql("SELECT time_zone, through_day FROM {g}.cells_kept WHERE ws = $1")
 
