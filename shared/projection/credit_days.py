@@ -14,7 +14,7 @@ from shared.projection.pipeline import Context
 from shared.projection.site_list_versions import DECIDED_BY
 from shared.projection.slices import STALE_SLICES, Slice, divided, slices_of, to_unite, whole_day
 from shared.projection.sql import Statement, columns, sql
-from shared.projection.stages.credit_days.gather import KEPT
+from shared.projection.stages.credit_days.gather import KEPT, MARK
 
 DEALS_MAX = 100
 """How many deals a step adds up, unless one slice has more: it takes some 0.2 s, or 0.8 s with 100 touches a deal, and a batch may wait for it."""
@@ -54,7 +54,6 @@ COUNTED = sql("""
 UPDATE {g}.credit_slice s SET deals = u.deals FROM unnest($2::int[], $3::bigint[], $4::bigint[]) u(day, from_us, deals)
 WHERE s.ws = $1 AND s.day = u.day AND s.from_us = u.from_us
 """)
-MARK = sql("INSERT INTO {g}.stale_credit SELECT $1, * FROM unnest($2::int[], $3::bigint[])")
 DROP_MARKS = sql("""
 DELETE FROM {g}.stale_credit m USING unnest($2::int[], $3::bigint[], $4::bigint[]) s(day, from_us, to_us)
 WHERE m.ws = $1 AND m.day = s.day AND m.closed_us >= s.from_us AND m.closed_us < s.to_us

@@ -18,18 +18,8 @@ from shared.rules.models import Model
 from shared.rules.report_groups import GroupBy
 
 CREDIT_DAY_COLUMNS = (
-    "ws",
-    "day",
-    "slice_us",
-    "group_by",
-    "name",
-    "reason",
-    "currency",
-    "deals",
-    "contacts",
-    "paid",
-    "minor",
-)
+    "ws", "day", "slice_us", "group_by", "name", "reason", "currency", "deals", "contacts", "paid", "minor",
+)  # fmt: skip
 PATH_DAY_COLUMNS = ("ws", "day", "slice_us", "group_by", "currency", "names", "steps")
 WON_CAMPAIGN_DAY_COLUMNS = (
     "ws", "campaign", "day", "slice_us", "currency", "deals", "amount_minor", "contacts", "minor", "earning", "refunded",

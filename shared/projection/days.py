@@ -6,6 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from shared.events.instants import BEGINNING_US, DAY_US, END_US, to_micros
+from shared.projection.spans import joined
 
 FIRST = dt.date(1970, 1, 1)
 NO_DAY = -(2**31)  # before every day
@@ -80,14 +81,7 @@ ALWAYS: Spans = ((BEGINNING_US, END_US),)
 
 def spans_of_days(days: Days, some: Iterable[int]) -> list[tuple[int, int]]:
     """The times of some days; of days that follow one another, one."""
-    spans: list[tuple[int, int]] = []
-    for day in sorted(some):
-        from_us, to_us = days.start_us(day), days.start_us(day + 1)
-        if spans and spans[-1][1] == from_us:
-            spans[-1] = spans[-1][0], to_us
-        else:
-            spans.append((from_us, to_us))
-    return spans
+    return joined((days.start_us(day), days.start_us(day + 1)) for day in sorted(some))
 
 
 def first_whole(days: Days, at_us: int) -> int:

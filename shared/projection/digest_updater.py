@@ -88,7 +88,9 @@ class Part(Enum):
 
 @dataclass
 class Round:
-    """What a round of steps has done with the cells. It adds to a day, and counts, once: what batches add meanwhile is for the next round, so a round ends."""
+    """What the steps of a round have done with the cells of a workspace. A round adds to the cells of each day once, and counts new contacts once. What batches
+    add meanwhile is left to the next round, so each round ends.
+    """
 
     days: set[int] = field(default_factory=set)
     """Days to whose cells was added what batches had added."""
@@ -113,7 +115,7 @@ class DigestUpdater:
     ) -> Part | None:
         """Run the next step for a workspace, of these parts of the work and always of the cells. The step's part, None if there is nothing to do.
 
-        `round_`: the round of steps for the workspace that the step is of; None: whatever there is to do is done.
+        `round_` has what the earlier steps of a round did for the workspace, and is changed; None: the step is of no round, and leaves nothing to the next one.
         """
         async with connection.raw.transaction():
             await connection.fetchval(HOLD, self.partition)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from shared.projection.days import Days
-from shared.projection.spans import Span
+from shared.projection.spans import Span, joined
 from shared.projection.sql import sql
 
 STALE_SLICES = sql("""
@@ -37,13 +37,7 @@ def whole_day(days: Days, day: int) -> Slice:
 
 def spans_of(slices: Iterable[Slice]) -> list[Span]:
     """The times of slices, which are in order; of slices that follow one another, one."""
-    spans: list[Span] = []
-    for one in slices:
-        if spans and spans[-1][1] == one.from_us:
-            spans[-1] = spans[-1][0], one.to_us
-        else:
-            spans.append((one.from_us, one.to_us))
-    return spans
+    return joined((one.from_us, one.to_us) for one in slices)
 
 
 def divided(whole: Slice, closes_us: Sequence[int], deals: int) -> list[Slice]:

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from tests.properties.test_digests_match_touches import (
-    CAMPAIGN,
     EMAIL,
+    KNOWN_BY_NUMBER,
     MERGE,
     NUMBER,
     PAGES,
     STEPS_MAX,
     WITH_PAGES,
-    A,
     B,
     event_on,
     play_in_order,
@@ -22,15 +21,7 @@ from tests.properties.test_digests_match_touches import (
 from touchline.compose import Running
 
 OTHER = "page-3"  # of no campaign
-BY_NUMBER = [
-    event_on(1, "campaign_created", 0, campaign_id=CAMPAIGN),
-    event_on(2, "asset_registered", 0, asset_id=EMAIL, asset_type="marketing_email"),
-    event_on(3, "asset_associated", 0, asset_id=EMAIL, campaign_id=CAMPAIGN),
-    event_on(4, "contact_created", 1, contact=B),
-    event_on(5, "contact_created", 2, contact=A),
-    event_on(6, "contact_created", 3, contact={**A, **NUMBER}),
-    event_on(7, "email_opened", 40, asset_id=EMAIL, contact=NUMBER),
-]
+BY_NUMBER = [*KNOWN_BY_NUMBER, event_on(7, "email_opened", 40, asset_id=EMAIL, contact=NUMBER)]
 
 
 @pytest.mark.parametrize("steps", [0, STEPS_MAX])

@@ -1,15 +1,11 @@
 """A round of the background does each thing once, while batches come. What it leaves to the next round may not make digests wrong."""
 
 import asyncio
-import time
 from typing import Any
 
-import orjson
 import pytest
 
-from shared.events.codec import Record, accept, encode_record
 from shared.events.instants import BEGINNING_US, END_US
-from shared.projection.batch import decode
 from shared.projection.digest_updater import DigestUpdater, Part, Round
 from shared.projection.projector import Projector, workspace_number
 from shared.projection.sql import Connection
@@ -27,6 +23,7 @@ from tests.properties.test_digests_match_touches import (
     WITH_PAGES,
     A,
     B,
+    add,
     event_on,
     visit,
 )
@@ -50,11 +47,7 @@ async def play_in_a_round(running: Running, batches: list[list[dict[str, Any]]],
             if events is None:
                 round_ = None
             else:
-                records = [accept(orjson.dumps(event), 0, "server", time.time_ns() // 1000, None) for event in events]
-                assert all(isinstance(record, Record) for record in records), records
-                await running.log.append(workspace.name, [encode_record(r) for r in records if isinstance(r, Record)])
-                while entries := await running.log.read(workspace.partition, projector.offset, 100):
-                    await projector.project(connection, decode(entries))
+                await add(workspace, projector, connection, events)
             ws = await workspace_number(connection, workspace.name)
             while await updater.step(connection, ws, tuple(Part), round_):
                 pass

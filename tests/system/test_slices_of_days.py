@@ -7,12 +7,10 @@ import pytest
 
 from shared.events.instants import BEGINNING_US, END_US, to_rfc3339
 from shared.projection import credit_days
-from shared.projection.projector import workspace_number
-from shared.projection.sql import Connection
 from shared.reading.credit_compared import earned_otherwise
 from shared.reading.snapshot import snapshot
 from tests.conftest import Workspace
-from tests.system.test_sums_of_credit import CATALOG, KNOWN, change, keep, report, sale, step, visit
+from tests.system.test_sums_of_credit import CATALOG, KNOWN, keep, report, run_on_rows, sale, step, visit
 
 MET = [*CATALOG, KNOWN, visit("2024-03-01T10:00:00Z")]
 
@@ -22,18 +20,9 @@ def sales(day: str, numbers: range) -> list[dict[str, Any]]:
     return [event for n in numbers for event in sale(f"{day}-{n}", f"{day}T{12 + n // 60}:{n % 60:02}:00Z")]
 
 
-async def rows(workspace: Workspace, statement: str) -> list[list[Any]]:
-    """What a statement reads of the projection; `{g}` is the schema and $1 the number of the workspace's rows."""
-    running = workspace.running
-    async with running.pool.acquire() as raw:
-        connection = Connection(raw, running.generation.name)
-        ws = await workspace_number(connection, workspace.name)
-        return [list(row) for row in await raw.fetch(statement.replace("{g}", connection.generation), ws)]
-
-
 async def slices(workspace: Workspace) -> list[tuple[str, str, int | None]]:
     """The slices of divided days: when they begin and end, in hours and minutes of UTC, and how many deals they have."""
-    found = await rows(
+    found = await run_on_rows(
         workspace, "SELECT from_us, to_us, deals FROM {g}.credit_slice WHERE ws = $1 ORDER BY day, from_us"
     )
     return [(to_rfc3339(from_us)[5:16], to_rfc3339(to_us)[5:16], deals) for from_us, to_us, deals in found]
@@ -42,7 +31,7 @@ async def slices(workspace: Workspace) -> list[tuple[str, str, int | None]]:
 async def stale_slices(workspace: Workspace) -> int:
     """How many slices have a mark."""
     joined = "{g}.stale_credit m JOIN {g}.credit_slice s ON s.ws = m.ws AND m.closed_us >= s.from_us AND m.closed_us < s.to_us"
-    ((number,),) = await rows(workspace, f"SELECT count(DISTINCT s.from_us) FROM {joined} WHERE m.ws = $1")
+    ((number,),) = await run_on_rows(workspace, f"SELECT count(DISTINCT s.from_us) FROM {joined} WHERE m.ws = $1")
     return int(number)
 
 
@@ -79,7 +68,9 @@ def test_a_changed_deal_makes_only_the_sums_of_its_slice_stale(workspace: Worksp
         assert await stale_slices(workspace) == 1
         assert (await report(workspace, "campaign"))["c"] == (11, 1, "1101.00")
         # deals counted one too many by the sums of the two other slices are seen; by those of the stale one, they are not
-        await change(workspace, "UPDATE {g}.credit_day SET deals = deals + 1 WHERE ws = $1 AND group_by = 'campaign'")
+        await run_on_rows(
+            workspace, "UPDATE {g}.credit_day SET deals = deals + 1 WHERE ws = $1 AND group_by = 'campaign'"
+        )
         assert (await report(workspace, "campaign", "&from=2024-01-01T00:00:00Z"))["c"] == (13, 1, "1101.00")
         day = "&from=2024-03-02T12:05:00Z&to=2024-03-03T12:00:00Z"  # of a day that the range divides, all is read from touches
         assert (await report(workspace, "campaign", day))["c"] == (6, 1, "601.00")
@@ -102,8 +93,8 @@ def test_the_slices_of_a_day_are_united_once_a_later_day_is_divided(
             await keep(workspace)
         assert [deals for _, _, deals in await slices(workspace)] == [4, 4, 2]
         assert {at for at, _, _ in await slices(workspace)} == {"03-03T00:00", "03-03T12:04", "03-03T12:08"}
-        found = await rows(workspace, "SELECT deals FROM {g}.won_day WHERE ws = $1 ORDER BY day, slice_us")
-        assert found == [[10], [4], [4], [2]]
+        found = await run_on_rows(workspace, "SELECT deals FROM {g}.won_day WHERE ws = $1 ORDER BY day, slice_us")
+        assert list(map(list, found)) == [[10], [4], [4], [2]]
         await equal(workspace)
 
     runner.run(check())

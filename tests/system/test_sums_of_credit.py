@@ -495,13 +495,13 @@ def test_sums_of_groups_that_other_lists_decided_about_are_not_read_and_are_made
     runner.run(check())
 
 
-async def change(workspace: Workspace, statement: str) -> None:
-    """Run a statement on the projection, in which `{g}` is the schema and $1 the number of the workspace's rows."""
+async def run_on_rows(workspace: Workspace, statement: str) -> list[Any]:
+    """Run a statement on the projection, in which `{g}` is the schema and $1 the number of the workspace's rows; the rows that it answers."""
     running = workspace.running
     async with running.pool.acquire() as raw:
         connection = Connection(raw, running.generation.name)
         ws = await workspace_number(connection, workspace.name)
-        await raw.execute(statement.replace("{g}", connection.generation), ws)
+        return await raw.fetch(statement.replace("{g}", connection.generation), ws)
 
 
 BOTH_PATHS = [
@@ -516,14 +516,16 @@ def test_reports_by_paths_read_sums_and_of_other_days_touches(workspace: Workspa
         right = await same_before_and_after(workspace, [*BOTH_PATHS, *more], lambda asked: by_paths(workspace, asked))
         assert right == {"markov": {"c": "200.00"}, "shapley": {"c": "200.00"}}
         raised = "UPDATE {g}.credit_day SET minor[10] = minor[10] + 1000 WHERE ws = $1 AND group_by = 'campaign'"
-        await change(workspace, raised)
+        await run_on_rows(workspace, raised)
         for asked, earned, rest in (
             ("&from=2024-02-01T00:00:00Z", "220.00", "-20.00"),
             ("&from=2024-03-02T11:00:00Z", "210.00", "-10.00"),  # a part of the first day
         ):
             wrong = {"c": earned, "no_journey": rest}
             assert await by_paths(workspace, asked) == {"markov": wrong, "shapley": wrong}
-        await change(workspace, "INSERT INTO {g}.stale_credit SELECT ws, day, slice_us FROM {g}.won_day WHERE ws = $1")
+        await run_on_rows(
+            workspace, "INSERT INTO {g}.stale_credit SELECT ws, day, slice_us FROM {g}.won_day WHERE ws = $1"
+        )
         assert await by_paths(workspace, "&from=2024-02-02T00:00:00Z") == right
 
     runner.run(check())
@@ -550,7 +552,7 @@ def test_markov_reads_the_steps_of_days_that_have_sums(workspace: Workspace, run
         right = {"c": "33.33", "other": "66.67"}  # without `other` nothing is won; half of the paths begin with `c`
         assert found == {"markov": right, "shapley": both}
         # as if one more path had gone from the start to the first group, and from there to the end
-        await change(
+        await run_on_rows(
             workspace,
             "UPDATE {g}.path_day SET steps = steps || '\\xffffffff0000000000000001' || '\\x00000000ffffffff00000001' WHERE ws = $1",
         )
@@ -577,7 +579,7 @@ def test_sums_of_paths_that_say_something_else_than_the_touches_are_found(
         await sums_after(workspace, "channel", *SOLD, *OWNED)
         async with snapshot(workspace.running.pool, workspace.name) as seen:
             assert await earned_otherwise_on_some_days(seen, 3) == []
-        await change(workspace, statement)
+        await run_on_rows(workspace, statement)
         async with snapshot(workspace.running.pool, workspace.name) as seen:
             (found,) = await earned_otherwise_on_some_days(seen, 3)
             assert found.group == group

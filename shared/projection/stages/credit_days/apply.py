@@ -32,13 +32,13 @@ from shared.projection.stages.credit_days.gather import (
     CLOSES_OF_PERSONS,
     CLOSES_OF_WINDOWS,
     KEPT_AND_LATEST,
+    MARK,
 )
 from shared.projection.visitors import owned_persons
 from shared.rules.influence import TouchType
 
 TOUCHES_MAX = 20_000  # of won deals, that a batch looks up for a changed catalog: some 50 ms; of more, all days from there on are made again
 
-MARK = sql("INSERT INTO {g}.stale_credit SELECT $1, * FROM unnest($2::int[], $3::bigint[]) ON CONFLICT DO NOTHING")
 BEGIN_AGAIN_FROM = sql("""
 UPDATE {g}.credit_days_kept SET through_day = least(through_day, $2), defined_through_day = least(defined_through_day, $2) WHERE ws = $1
 """)

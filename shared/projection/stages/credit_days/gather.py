@@ -1,4 +1,4 @@
-"""When were the deals won whose sums a batch may make wrong? And which days of a workspace have sums?"""
+"""When were the deals won whose sums a batch may make wrong? Which days of a workspace have sums, and how is a sum marked as stale?"""
 
 from shared.projection.sql import sql
 from shared.projection.windows import KEY_COLUMN
@@ -6,6 +6,7 @@ from shared.projection.windows import KEY_COLUMN
 KEPT = sql(
     "SELECT time_zone, through_day, decided_by, defined_through_day, defined_by FROM {g}.credit_days_kept WHERE ws = $1"
 )
+MARK = sql("INSERT INTO {g}.stale_credit SELECT $1, * FROM unnest($2::int[], $3::bigint[]) ON CONFLICT DO NOTHING")
 KEPT_AND_LATEST = sql("""
 SELECT time_zone, through_day, (SELECT max(closed_us) FROM {g}.deal WHERE ws = $1) AS latest_us
 FROM {g}.credit_days_kept WHERE ws = $1
